@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0
+/*
+ * Puts every frame that passes TC ingress or egress into the perf buffer of
+ * the CPU it passes on. Changes nothing and decides nothing: both programs
+ * always hand the frame on to whoever comes next.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "events.h"
+
+#define TC_NEXT		-1 /* TCX_NEXT and TC_ACT_UNSPEC alike */
+#define PACKET_OUTGOING 4
+#define PACKET_LOOPBACK 5
+#define AF_PACKET	17
+#define CONTINUATIONS	16 /* of at most CHUNK bytes: more than any snaplen */
+#define CHUNK		32000
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile struct ebpftls_config config;
+
+struct ebpftls_shared shared;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} skb_events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* as many as CPUs are possible: the agent */
+	__type(key, __u32);
+	__type(value, struct ebpftls_counters);
+} counters SEC(".maps");
+
+/* Its descriptor is readable from a ring until the consumer has heard it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096); /* a page at least: the agent */
+} doorbell SEC(".maps");
+
+struct chunk {
+	struct ebpftls_frame frame;
+	__u8 bytes[CHUNK];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct chunk);
+} chunks SEC(".maps");
+
+/* The few members of the kernel's own structs that __sk_buff does not show. */
+struct net_device {
+	unsigned short type;
+} __attribute__((preserve_access_index));
+
+struct sk_buff {
+	struct net_device *dev;
+	unsigned char *head;
+	unsigned char *data;
+	__u16 network_header;
+} __attribute__((preserve_access_index));
+
+/* Keeps clang from proving what the verifier cannot see it has proved. */
+#define opaque(variable) asm volatile("" : "+r"(variable))
+
+/*
+ * Sends the part of the frame that starts at `offset`. Returns its length, or
+ * 0 when it could not. Global, so that it is verified once and not once for
+ * each turn of the loop that calls it.
+ */
+__noinline int
+continue_frame(struct __sk_buff *skb, __u32 offset, __u32 caplen)
+{
+	__u32 zero = 0;
+	__u64 length = caplen - offset, size;
+	struct chunk *chunk = bpf_map_lookup_elem(&chunks, &zero);
+
+	if (!chunk || offset >= caplen)
+		return 0;
+	if (length > CHUNK)
+		length = CHUNK;
+	/* n - 1 < max, then + 1: older verifiers learn n >= 1 only this way */
+	length -= 1;
+	opaque(length);
+	if (length >= CHUNK)
+		return 0;
+	if (bpf_skb_load_bytes(skb, offset, chunk->bytes, length + 1))
+		return 0;
+	chunk->frame.offset = offset;
+	chunk->frame.here = length + 1;
+	size = length;
+	opaque(size);
+	if (size >= CHUNK)
+		return 0;
+	if (bpf_perf_event_output(skb, &skb_events, BPF_F_CURRENT_CPU, chunk,
+				  sizeof(struct ebpftls_frame) + size + 1))
+		return 0;
+	return length + 1;
+}
+
+static __always_inline long
+output_long(struct __sk_buff *skb, struct ebpftls_frame *frame,
+	    struct ebpftls_counters *count)
+{
+	__u32 zero = 0, offset = EBPFTLS_FIRST_MAX;
+	struct chunk *chunk = bpf_map_lookup_elem(&chunks, &zero);
+	long error;
+
+	if (!chunk)
+		return -1;
+	frame->here = offset;
+	chunk->frame = *frame;
+	count->writing = 1;
+	error = bpf_perf_event_output(skb, &skb_events,
+				      BPF_F_CURRENT_CPU | ((__u64)offset << 32),
+				      frame, sizeof(*frame));
+	for (int i = 0; i < CONTINUATIONS; i++) {
+		int sent;
+
+		if (error || offset >= frame->caplen)
+			break;
+		sent = continue_frame(skb, offset, frame->caplen);
+		if (sent <= 0)
+			error = -1;
+		else
+			offset += sent;
+	}
+	/* the consumer reads the ring again once it has seen this 0 */
+	count->writing = 0;
+	return error;
+}
+
+static __always_inline long
+output(struct __sk_buff *skb, struct ebpftls_frame *frame,
+       struct ebpftls_counters *count)
+{
+	if (frame->caplen > EBPFTLS_FIRST_MAX)
+		return output_long(skb, frame, count);
+	frame->here = frame->caplen;
+	return bpf_perf_event_output(skb, &skb_events,
+				     BPF_F_CURRENT_CPU |
+					 ((__u64)frame->here << 32),
+				     frame, sizeof(*frame));
+}
+
+/*
+ * A consumer that does not ask for immediate delivery looks at its rings a
+ * good while after it has set `waiting`, so a stale value here costs nothing.
+ * One that does looks at once, and then the record must be visible before
+ * `waiting` is read: the addition is a full barrier.
+ */
+static __always_inline void
+wake_consumer(void)
+{
+	__u64 token = 0;
+
+	if (config.immediate)
+		__sync_fetch_and_add(&shared.fence, 1);
+	if (!shared.waiting)
+		return;
+	shared.waiting = 0;
+	bpf_ringbuf_output(&doorbell, &token, sizeof(token),
+			   BPF_RB_FORCE_WAKEUP);
+}
+
+static __always_inline void
+describe_for_cooking(struct __sk_buff *skb, struct ebpftls_frame *frame)
+{
+	struct sk_buff *inner = (struct sk_buff *)skb;
+	unsigned char *head = BPF_CORE_READ(inner, head);
+	unsigned char *data = BPF_CORE_READ(inner, data);
+
+	frame->hatype = BPF_CORE_READ(inner, dev, type);
+	frame->network = BPF_CORE_READ(inner, network_header) - (data - head);
+}
+
+static __always_inline int
+capture(struct __sk_buff *skb, __u8 pkttype)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct ebpftls_counters *count = bpf_map_lookup_elem(&counters, &cpu);
+	struct ebpftls_frame frame = {
+		.time = bpf_ktime_get_ns(),
+		.len = skb->len,
+		.ifindex = skb->ifindex,
+		.protocol = skb->protocol,
+		.pkttype = pkttype,
+	};
+
+	if (!count)
+		return TC_NEXT;
+	count->seen++;
+	frame.caplen = frame.len < config.snaplen ? frame.len : config.snaplen;
+	if (skb->vlan_present) {
+		frame.vlan_tpid = skb->vlan_proto;
+		frame.vlan_tci = skb->vlan_tci;
+	}
+	if (config.cooked)
+		describe_for_cooking(skb, &frame);
+	if (output(skb, &frame, count))
+		count->dropped++;
+	wake_consumer();
+	return TC_NEXT;
+}
+
+SEC("tc")
+int
+ebpftls_ingress(struct __sk_buff *skb)
+{
+	__u32 pkttype = skb->pkt_type;
+
+	/* a multicast copy on its way back to local sockets, not a frame */
+	if (pkttype == PACKET_LOOPBACK)
+		return TC_NEXT;
+	return capture(skb, pkttype);
+}
+
+SEC("tc")
+int
+ebpftls_egress(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	/* as a packet socket, the consumer does not see what it injects */
+	if (sk && sk->family == AF_PACKET &&
+	    bpf_get_socket_cookie(skb) == config.own_socket)
+		return TC_NEXT;
+	return capture(skb, PACKET_OUTGOING);
+}
