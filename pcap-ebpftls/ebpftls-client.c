@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Reaches an agent and keeps what it gives.
+ *
+ * The agent lives as long as the connection. It is not stopped by a message
+ * or a shutdown(), because after a fork() the connection is there twice and
+ * only one of the two may be done with it.
+ */
+#define _GNU_SOURCE
+
+#include "ebpftls-client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "ebpftls-control-io.h"
+#include "ebpftls-spawn.h"
+
+/* Loading takes well under a second; an emulated machine may need many. */
+#define ANSWER_MS 60000
+
+/* An agent takes milliseconds to go; a capture that lives on elsewhere
+ * after a fork() must not hold up who closes its own copy for long. */
+#define STOP_MS 1000
+
+#define RINGS_LIMIT 65536
+
+__attribute__((format(printf, 3, 4))) static int
+fail(struct ebpftls_failure *failure, enum ebpftls_reason reason,
+     const char *format, ...)
+{
+	va_list args;
+
+	failure->reason = reason;
+	va_start(args, format);
+	vsnprintf(failure->text, sizeof(failure->text), format, args);
+	va_end(args);
+	return -1;
+}
+
+void
+ebpftls_client_init(struct ebpftls_client *client)
+{
+	memset(client, 0, sizeof(*client));
+	client->sock = -1;
+	for (int i = 0; i < EBPFTLS_FDS; i++)
+		client->fds[i] = -1;
+}
+
+static void
+release(struct ebpftls_client *client)
+{
+	if (client->sock >= 0)
+		close(client->sock);
+	ebpftls_control_close(client->fds, EBPFTLS_FDS);
+	for (uint32_t i = 0; i < client->ring_count; i++)
+		close(client->rings[i].fd);
+	free(client->rings);
+	ebpftls_client_init(client);
+}
+
+/* Connects to the service; -ENOENT or -ECONNREFUSED: there is none. */
+static int
+connect_service(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int sock, error = 0;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (sock < 0)
+		return -errno;
+	if (connect(sock, (struct sockaddr *)&address, sizeof(address)) != 0)
+		error = -errno;
+	if (error == 0)
+		return sock;
+	close(sock);
+	return error;
+}
+
+static int
+start_agent(const char *path, struct ebpftls_failure *failure)
+{
+	int pair[2], error;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return fail(failure, EBPFTLS_REASON_OTHER, "socketpair: %s",
+			    strerror(errno));
+	error = ebpftls_spawn(path, pair[1]);
+	close(pair[1]);
+	if (error == 0)
+		return pair[0];
+	close(pair[0]);
+	if (error == -EACCES || error == -EPERM)
+		return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
+			    "cannot execute %s: %s - if AppArmor or another "
+			    "sandbox confines this program it must allow that, "
+			    "see pcap-ebpftls(7)",
+			    path, strerror(-error));
+	return fail(failure, EBPFTLS_REASON_OTHER,
+		    "cannot execute %s: %s - is ebpftls installed completely?",
+		    path, strerror(-error));
+}
+
+static const char *
+setting(const char *name, const char *otherwise)
+{
+	const char *value = secure_getenv(name);
+
+	return value != NULL ? value : otherwise;
+}
+
+static int
+reach_agent(struct ebpftls_failure *failure)
+{
+	const char *service = setting("EBPFTLS_SOCKET", EBPFTLS_SOCKET_PATH);
+	int sock = connect_service(service);
+
+	if (sock >= 0)
+		return sock;
+	if (geteuid() == 0)
+		return start_agent(setting("EBPFTLS_AGENT", EBPFTLS_AGENT_PATH),
+				   failure);
+	if (sock == -ENOENT || sock == -ECONNREFUSED)
+		return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
+			    "only root can capture, as no ebpftls service "
+			    "listens on %s - start ebpftls-agent.socket, or "
+			    "run this as root",
+			    service);
+	return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
+		    "cannot reach the ebpftls service at %s: %s", service,
+		    strerror(-sock));
+}
+
+/* The next message, which has to come in time. Returns its type or -1. */
+static int
+await(struct ebpftls_client *client, union ebpftls_any_message *message,
+      int fds[EBPFTLS_RINGS_MAX], size_t *count,
+      struct ebpftls_failure *failure)
+{
+	struct pollfd wait = { .fd = client->sock, .events = POLLIN };
+	int type;
+
+	do
+		type = poll(&wait, 1, ANSWER_MS);
+	while (type < 0 && errno == EINTR);
+	if (type == 0)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "the ebpftls agent does not answer");
+	type = ebpftls_control_receive(client->sock, message, fds, count);
+	if (type == 0 || type == -ECONNRESET)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "the ebpftls agent ended without an answer");
+	if (type < 0)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "the ebpftls agent and this libpcap do not "
+			    "understand each other: %s - are they of one "
+			    "version?",
+			    strerror(-type));
+	if (type == EBPFTLS_ERROR) {
+		ebpftls_control_close(fds, *count);
+		return fail(failure, message->error.reason, "%s",
+			    message->error.text);
+	}
+	return type;
+}
+
+static int
+confused(struct ebpftls_failure *failure)
+{
+	return fail(failure, EBPFTLS_REASON_OTHER,
+		    "the ebpftls agent sent what was not expected");
+}
+
+static int
+take_opened(struct ebpftls_client *client, const struct ebpftls_opened *opened,
+	    int *fds, size_t count, struct ebpftls_failure *failure)
+{
+	const uint32_t needed =
+	    1u << EBPFTLS_FD_SHARED | 1u << EBPFTLS_FD_COUNTERS |
+	    1u << EBPFTLS_FD_DOORBELL | 1u << EBPFTLS_FD_AGENT;
+	size_t next = 0;
+
+	for (int i = 0; i < EBPFTLS_FDS; i++)
+		if ((opened->present & 1u << i) && next < count)
+			client->fds[i] = fds[next++];
+	ebpftls_control_close(fds + next, count - next);
+	if ((opened->present & needed) != needed || next != count ||
+	    next != (size_t)__builtin_popcount(opened->present) ||
+	    opened->rings == 0 || opened->rings > RINGS_LIMIT ||
+	    opened->counters > RINGS_LIMIT || opened->ring_size == 0 ||
+	    (opened->ring_size & (opened->ring_size - 1)) != 0)
+		return confused(failure);
+	client->ring_size = opened->ring_size;
+	client->counters = opened->counters;
+	client->hatype = opened->hatype;
+	client->rings = calloc(opened->rings, sizeof(*client->rings));
+	if (client->rings == NULL)
+		return fail(failure, EBPFTLS_REASON_OTHER, "out of memory");
+	return 0;
+}
+
+/* The descriptors are the client's even if they are too many or senseless. */
+static int
+take_rings(struct ebpftls_client *client, uint32_t expected,
+	   const struct ebpftls_rings *rings, int *fds, size_t count,
+	   struct ebpftls_failure *failure)
+{
+	bool valid = rings->count == count && count > 0 &&
+		     count <= expected - client->ring_count;
+
+	for (size_t i = 0; valid && i < count; i++)
+		valid = rings->cpu[i] < client->counters;
+	if (!valid) {
+		ebpftls_control_close(fds, count);
+		return confused(failure);
+	}
+	for (size_t i = 0; i < count; i++) {
+		client->rings[client->ring_count].cpu = rings->cpu[i];
+		client->rings[client->ring_count++].fd = fds[i];
+	}
+	return 0;
+}
+
+static int
+negotiate(struct ebpftls_client *client, const struct ebpftls_open *open,
+	  struct ebpftls_failure *failure)
+{
+	union ebpftls_any_message message = { .open = *open };
+	int fds[EBPFTLS_RINGS_MAX], type;
+	uint32_t expected;
+	size_t count;
+
+	type =
+	    ebpftls_control_send(client->sock, &message, EBPFTLS_OPEN, NULL, 0);
+	/* an agent that refuses at once has said why before it closed */
+	if (type != 0 && type != -EPIPE)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "cannot speak to the ebpftls agent: %s",
+			    strerror(-type));
+	type = await(client, &message, fds, &count, failure);
+	if (type < 0)
+		return -1;
+	if (type != EBPFTLS_OPENED) {
+		ebpftls_control_close(fds, count);
+		return confused(failure);
+	}
+	expected = message.opened.rings;
+	if (take_opened(client, &message.opened, fds, count, failure) != 0)
+		return -1;
+	while (client->ring_count < expected) {
+		type = await(client, &message, fds, &count, failure);
+		if (type < 0)
+			return -1;
+		if (type != EBPFTLS_RINGS) {
+			ebpftls_control_close(fds, count);
+			return confused(failure);
+		}
+		if (take_rings(client, expected, &message.rings, fds, count,
+			       failure) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+ebpftls_client_start(struct ebpftls_client *client,
+		     const struct ebpftls_open *open,
+		     struct ebpftls_failure *failure)
+{
+	client->sock = reach_agent(failure);
+	if (client->sock < 0) {
+		client->sock = -1;
+		return -1;
+	}
+	if (negotiate(client, open, failure) == 0)
+		return 0;
+	release(client);
+	return -1;
+}
+
+int
+ebpftls_client_check(struct ebpftls_client *client,
+		     struct ebpftls_failure *failure)
+{
+	struct pollfd wait = { .fd = client->sock, .events = POLLIN };
+	union ebpftls_any_message message;
+	int fds[EBPFTLS_RINGS_MAX], type;
+	size_t count;
+
+	if (poll(&wait, 1, 0) <= 0)
+		return 0;
+	type = ebpftls_control_receive(client->sock, &message, fds, &count);
+	if (type > 0)
+		ebpftls_control_close(fds, count);
+	if (type == EBPFTLS_GONE)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "The interface disappeared");
+	return fail(failure, EBPFTLS_REASON_OTHER,
+		    "the ebpftls agent has ended, and the capture with it");
+}
+
+void
+ebpftls_client_stop(struct ebpftls_client *client)
+{
+	struct pollfd agent = { .fd = client->fds[EBPFTLS_FD_AGENT],
+				.events = POLLIN };
+
+	client->fds[EBPFTLS_FD_AGENT] = -1;
+	release(client);
+	if (agent.fd >= 0) {
+		poll(&agent, 1, STOP_MS);
+		close(agent.fd);
+	}
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The module's side of a capture: reaches an agent and keeps what it gives. */
+#ifndef EBPFTLS_CLIENT_H
+#define EBPFTLS_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ebpftls-control.h"
+
+struct ebpftls_ring_fd {
+	uint32_t cpu;
+	int fd;
+};
+
+struct ebpftls_client {
+	int sock;	      /* -1: there is no capture */
+	int fds[EBPFTLS_FDS]; /* -1: absent */
+	struct ebpftls_ring_fd *rings;
+	uint32_t ring_count;
+	uint32_t ring_size;
+	uint32_t counters;
+	uint32_t hatype;
+};
+
+struct ebpftls_failure {
+	enum ebpftls_reason reason;
+	char text[EBPFTLS_TEXT_SIZE];
+};
+
+/* What a client is before it has been started and after it was stopped. */
+void ebpftls_client_init(struct ebpftls_client *client);
+
+/*
+ * Has an agent open the capture. The agent is the one behind the service
+ * socket if that exists; else, for root, one of our own. Returns 0 or -1.
+ */
+int ebpftls_client_start(struct ebpftls_client *client,
+			 const struct ebpftls_open *open,
+			 struct ebpftls_failure *failure);
+
+/*
+ * What has come from the agent. Returns 0 while there is nothing new and the
+ * capture goes on, -1 when it has ended: `failure` says why, with the text
+ * that pcap-linux.c has for an interface that is gone.
+ */
+int ebpftls_client_check(struct ebpftls_client *client,
+			 struct ebpftls_failure *failure);
+
+/* Ends the capture, and returns when the agent has taken everything down. */
+void ebpftls_client_stop(struct ebpftls_client *client);
+
+#endif

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Sends and receives the messages of ebpftls-control.h; both sides use it. */
+#define _GNU_SOURCE
+
+#include "ebpftls-control.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ebpftls-control-io.h"
+
+static const size_t sizes[] = {
+	[EBPFTLS_OPEN] = sizeof(struct ebpftls_open),
+	[EBPFTLS_OPENED] = sizeof(struct ebpftls_opened),
+	[EBPFTLS_RINGS] = sizeof(struct ebpftls_rings),
+	[EBPFTLS_ERROR] = sizeof(struct ebpftls_error),
+	[EBPFTLS_GONE] = sizeof(struct ebpftls_gone),
+};
+
+static bool
+terminated(const char *text, size_t size)
+{
+	return memchr(text, '\0', size) != NULL;
+}
+
+bool
+ebpftls_control_valid(const union ebpftls_any_message *message, size_t size)
+{
+	const struct ebpftls_header *header = &message->header;
+
+	if (size < sizeof(*header) || header->magic != EBPFTLS_CONTROL_MAGIC ||
+	    header->version != EBPFTLS_CONTROL_VERSION || header->type == 0 ||
+	    header->type >= sizeof(sizes) / sizeof(sizes[0]) ||
+	    header->size != size || sizes[header->type] != size)
+		return false;
+	switch (header->type) {
+	case EBPFTLS_OPEN:
+		return terminated(message->open.interface,
+				  sizeof(message->open.interface)) &&
+		       terminated(message->open.netns,
+				  sizeof(message->open.netns));
+	case EBPFTLS_RINGS:
+		return message->rings.count <= EBPFTLS_RINGS_MAX;
+	case EBPFTLS_ERROR:
+		return terminated(message->error.text,
+				  sizeof(message->error.text));
+	default:
+		return true;
+	}
+}
+
+int
+ebpftls_control_send(int sock, union ebpftls_any_message *message,
+		     enum ebpftls_message type, const int *fds, size_t count)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(EBPFTLS_RINGS_MAX * sizeof(int))];
+	} control;
+	struct iovec part = { message, sizes[type] };
+	struct msghdr packet = { .msg_iov = &part, .msg_iovlen = 1 };
+	ssize_t sent;
+
+	message->header.magic = EBPFTLS_CONTROL_MAGIC;
+	message->header.version = EBPFTLS_CONTROL_VERSION;
+	message->header.type = (uint16_t)type;
+	message->header.size = (uint32_t)sizes[type];
+	if (count > 0) {
+		memset(&control, 0, sizeof(control));
+		packet.msg_control = &control;
+		packet.msg_controllen = CMSG_SPACE(count * sizeof(int));
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
+	}
+	do
+		sent = sendmsg(sock, &packet, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : 0;
+}
+
+/* Hands out the descriptors of a message; returns how many there were. */
+static size_t
+take_descriptors(struct msghdr *packet, int *fds)
+{
+	size_t count = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(packet); c != NULL;
+	     c = CMSG_NXTHDR(packet, c)) {
+		size_t bytes = c->cmsg_len - CMSG_LEN(0);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		memcpy(fds + count, CMSG_DATA(c), bytes);
+		count += bytes / sizeof(int);
+	}
+	return count;
+}
+
+void
+ebpftls_control_close(int *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+int
+ebpftls_control_receive(int sock, union ebpftls_any_message *message,
+			int fds[EBPFTLS_RINGS_MAX], size_t *count)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(EBPFTLS_RINGS_MAX * sizeof(int))];
+	} control;
+	struct iovec part = { message, sizeof(*message) };
+	struct msghdr packet = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t size;
+
+	*count = 0;
+	do
+		size = recvmsg(sock, &packet, MSG_CMSG_CLOEXEC);
+	while (size < 0 && errno == EINTR);
+	if (size < 0)
+		return -errno;
+	*count = take_descriptors(&packet, fds);
+	if (size == 0 && *count == 0)
+		return 0;
+	if ((packet.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
+	    !ebpftls_control_valid(message, (size_t)size)) {
+		ebpftls_control_close(fds, *count);
+		*count = 0;
+		return -EBADMSG;
+	}
+	return message->header.type;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the module inside libpcap and the agent say to each other, over one
+ * SOCK_SEQPACKET connection per capture: fixed-size messages, each with a
+ * header that names version, type and size. A receiver refuses every message
+ * whose three do not fit, and takes no string that is not terminated.
+ *
+ *	module -> agent   OPEN
+ *	agent -> module   ERROR, and the end of the connection; or
+ *	                  OPENED with the descriptors of the shared pages, then
+ *	                  RINGS, as often as the perf descriptors need it;
+ *	                  later, at most once, GONE
+ *
+ * The connection is the capture: when either side closes it, the agent takes
+ * everything down and exits.
+ */
+#ifndef EBPFTLS_CONTROL_H
+#define EBPFTLS_CONTROL_H
+
+#include <stdint.h>
+
+#define EBPFTLS_CONTROL_MAGIC	0x65624c53
+#define EBPFTLS_CONTROL_VERSION 1
+
+#define EBPFTLS_NAME_SIZE  16 /* IFNAMSIZ */
+#define EBPFTLS_NETNS_SIZE 256
+#define EBPFTLS_TEXT_SIZE  256 /* PCAP_ERRBUF_SIZE */
+#define EBPFTLS_RINGS_MAX  64  /* the kernel's limit is 253 descriptors */
+
+enum ebpftls_message {
+	EBPFTLS_OPEN = 1,
+	EBPFTLS_OPENED,
+	EBPFTLS_RINGS,
+	EBPFTLS_ERROR,
+	EBPFTLS_GONE,
+};
+
+/* Why there is no capture; each has its PCAP_ERROR_ code. */
+enum ebpftls_reason {
+	EBPFTLS_REASON_OTHER = 1,
+	EBPFTLS_REASON_NO_SUCH_DEVICE,
+	EBPFTLS_REASON_NOT_UP,
+	EBPFTLS_REASON_NO_PERMISSION,
+	EBPFTLS_REASON_NO_PROMISC_PERMISSION,
+	EBPFTLS_REASON_NOT_SUPPORTED,
+};
+
+struct ebpftls_header {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t type;
+	uint32_t size; /* of the whole message */
+};
+
+struct ebpftls_open {
+	struct ebpftls_header header;
+	uint32_t snaplen;
+	uint32_t buffer_size; /* bytes; 0: the agent's default */
+	uint8_t promisc;
+	uint8_t immediate;
+	uint8_t reserved[2];
+	char interface[EBPFTLS_NAME_SIZE]; /* or "any" */
+	char netns[EBPFTLS_NETNS_SIZE];	   /* name, path or pid; "": ours */
+};
+
+/*
+ * The descriptors that come with OPENED, in this order. The last three are
+ * there only if `present` has their bit.
+ */
+enum ebpftls_descriptor {
+	EBPFTLS_FD_SHARED,   /* map of one struct ebpftls_shared */
+	EBPFTLS_FD_COUNTERS, /* map of struct ebpftls_counters, by CPU */
+	EBPFTLS_FD_DOORBELL, /* ring buffer map, one page of data */
+	EBPFTLS_FD_AGENT,    /* pidfd: readable when all is taken down */
+	EBPFTLS_FD_PACKET,   /* packet socket, for what is injected */
+	EBPFTLS_FD_MISSED,   /* statistics/rx_missed_errors of the interface */
+	EBPFTLS_FD_FIFO,     /* statistics/rx_fifo_errors */
+	EBPFTLS_FDS
+};
+
+struct ebpftls_opened {
+	struct ebpftls_header header;
+	uint32_t present;   /* bits 1 << EBPFTLS_FD_* */
+	uint32_t rings;	    /* how many perf descriptors will come */
+	uint32_t counters;  /* entries of the counters map */
+	uint32_t ring_size; /* bytes of data in each, a power of two */
+	uint32_t hatype;    /* ARPHRD_*; meaningless for "any" */
+};
+
+/* With `count` descriptors, of the rings of the CPUs named here. */
+struct ebpftls_rings {
+	struct ebpftls_header header;
+	uint32_t count;
+	uint32_t cpu[EBPFTLS_RINGS_MAX];
+};
+
+struct ebpftls_error {
+	struct ebpftls_header header;
+	uint32_t reason;
+	char text[EBPFTLS_TEXT_SIZE];
+};
+
+/* The interface disappeared. */
+struct ebpftls_gone {
+	struct ebpftls_header header;
+};
+
+union ebpftls_any_message {
+	struct ebpftls_header header;
+	struct ebpftls_open open;
+	struct ebpftls_opened opened;
+	struct ebpftls_rings rings;
+	struct ebpftls_error error;
+	struct ebpftls_gone gone;
+};
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The device string: ebpftls:INTERFACE[@NETNS][,OPTION=VALUE...] */
+#ifndef EBPFTLS_DEVICE_H
+#define EBPFTLS_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ebpftls-control.h"
+
+#define EBPFTLS_PREFIX "ebpftls:"
+
+struct ebpftls_device {
+	char interface[EBPFTLS_NAME_SIZE];
+	char netns[EBPFTLS_NETNS_SIZE]; /* "": the caller's own */
+};
+
+/* Whether the name is meant for us. Looks at nothing but the name. */
+bool ebpftls_device_is_ours(const char *name);
+
+/*
+ * Takes the string apart. Returns 0 or the reason why it names no device,
+ * and then says in `text` what is wrong with it; an empty text means that
+ * the reason says it all.
+ */
+enum ebpftls_reason ebpftls_device_parse(const char *name,
+					 struct ebpftls_device *device,
+					 char *text, size_t size);
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Makes packets of frames: what pcap-linux.c does to the frames of a packet
+ * socket, for frames that come from TC. Most are delivered where they lie.
+ */
+#include "ebpftls-frame.h"
+
+#include <arpa/inet.h>
+#include <linux/if_arp.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <pcap/sll.h>
+#include <stddef.h>
+#include <string.h>
+
+#define VLAN_TAG_SIZE 4
+
+_Static_assert(SLL2_HDR_LEN + VLAN_TAG_SIZE <= EBPFTLS_HEADROOM, "headroom");
+
+struct vlan_tag {
+	uint16_t tpid;
+	uint16_t tci;
+};
+
+/*
+ * The sender's link-layer address, as much as a packet socket tells of it.
+ * Returns its length.
+ */
+static uint8_t
+sender_address(const struct ebpftls_frame *frame, const uint8_t *bytes,
+	       uint8_t address[SLL_ADDRLEN])
+{
+	memset(address, 0, SLL_ADDRLEN);
+	if ((frame->hatype != ARPHRD_ETHER &&
+	     frame->hatype != ARPHRD_LOOPBACK) ||
+	    frame->caplen < ETH_HLEN)
+		return 0;
+	memcpy(address, bytes + ETH_ALEN, ETH_ALEN);
+	return ETH_ALEN;
+}
+
+static void
+write_sll(uint8_t *to, const struct ebpftls_frame *frame, uint8_t address_len,
+	  const uint8_t *address)
+{
+	struct sll_header header = {
+		.sll_pkttype = htons(frame->pkttype),
+		.sll_hatype = htons(frame->hatype),
+		.sll_halen = htons(address_len),
+		.sll_protocol = frame->protocol,
+	};
+
+	memcpy(header.sll_addr, address, SLL_ADDRLEN);
+	memcpy(to, &header, sizeof(header));
+}
+
+static void
+write_sll2(uint8_t *to, const struct ebpftls_frame *frame, uint8_t address_len,
+	   const uint8_t *address)
+{
+	struct sll2_header header = {
+		.sll2_protocol = frame->protocol,
+		.sll2_if_index = htonl(frame->ifindex),
+		.sll2_hatype = htons(frame->hatype),
+		.sll2_pkttype = frame->pkttype,
+		.sll2_halen = address_len,
+	};
+
+	memcpy(header.sll2_addr, address, SLL_ADDRLEN);
+	memcpy(to, &header, sizeof(header));
+}
+
+/* Replaces what stands before the network header. */
+static void
+cook(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
+     enum ebpftls_link link)
+{
+	const struct ebpftls_frame *frame = &ring->frame;
+	uint8_t *bytes = ebpftls_ring_own(ring);
+	uint8_t address[SLL_ADDRLEN];
+	uint8_t address_len = sender_address(frame, bytes, address);
+	uint32_t size = link == EBPFTLS_LINK_SLL ? SLL_HDR_LEN : SLL2_HDR_LEN;
+	/* a sender that never set it: the kernel takes the frame's start */
+	uint32_t skip = frame->network <= frame->len ? frame->network : 0;
+
+	packet->filter_len = frame->len - skip;
+	packet->len = packet->filter_len + size;
+	if (skip > frame->caplen)
+		skip = frame->caplen;
+	packet->caplen = frame->caplen - skip + size;
+	bytes += skip;
+	bytes -= size;
+	if (link == EBPFTLS_LINK_SLL)
+		write_sll(bytes, frame, address_len, address);
+	else
+		write_sll2(bytes, frame, address_len, address);
+	packet->bytes = bytes;
+}
+
+void
+ebpftls_frame_link(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
+		   enum ebpftls_link link)
+{
+	packet->bytes = ring->bytes;
+	packet->caplen = ring->frame.caplen;
+	packet->len = ring->frame.len;
+	packet->filter_len = ring->frame.len;
+	if (link == EBPFTLS_LINK_SLL || link == EBPFTLS_LINK_SLL2)
+		cook(packet, ring, link);
+}
+
+static void
+restore_tag(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
+	    uint32_t offset)
+{
+	struct vlan_tag tag = { ring->frame.vlan_tpid,
+				htons(ring->frame.vlan_tci) };
+	ptrdiff_t start = packet->bytes - ring->bytes; /* negative if cooked */
+	uint8_t *bytes = ebpftls_ring_own(ring) + start - VLAN_TAG_SIZE;
+
+	memmove(bytes, bytes + VLAN_TAG_SIZE, offset);
+	memcpy(bytes + offset, &tag, sizeof(tag));
+	packet->bytes = bytes;
+	packet->caplen += VLAN_TAG_SIZE;
+	packet->len += VLAN_TAG_SIZE;
+}
+
+void
+ebpftls_frame_finish(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
+		     enum ebpftls_link link, uint32_t snaplen)
+{
+	uint32_t offset;
+
+	switch (link) {
+	case EBPFTLS_LINK_ETHERNET:
+		offset = 2 * ETH_ALEN;
+		break;
+	case EBPFTLS_LINK_SLL:
+		offset = offsetof(struct sll_header, sll_protocol);
+		break;
+	default: /* SLL2 has no place for it, says pcap-linux.c */
+		offset = UINT32_MAX;
+		break;
+	}
+	if (ring->frame.vlan_tpid != 0 && packet->caplen >= offset)
+		restore_tag(packet, ring, offset);
+	if (packet->caplen > snaplen)
+		packet->caplen = snaplen;
+}

@@ -1,0 +1,814 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The ebpftls capture source: the operations of a pcap_t on a device
+ * "ebpftls:INTERFACE". Does nothing but join what the other files do to
+ * libpcap's own; only this file sees its internals.
+ *
+ * Opening a device needs an agent with privileges (ebpftls-client.h);
+ * everything after that needs none.
+ */
+#define _GNU_SOURCE
+
+#include <config.h>
+
+#include "pcap-int.h"
+#include "pcap/sll.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pcap-ebpftls.h"
+
+#include "ebpftls-client.h"
+#include "ebpftls-clock.h"
+#include "ebpftls-device.h"
+#include "ebpftls-filter.h"
+#include "ebpftls-frame.h"
+#include "ebpftls-order.h"
+#include "ebpftls-pages.h"
+#include "ebpftls-wait.h"
+
+/* The names of libpcap's internal routines changed together with this. */
+#ifndef PCAP_ERROR_CAPTURE_NOTSUP
+#define PCAP_ERROR_CAPTURE_NOTSUP    PCAP_ERROR
+#define pcapint_add_dev		     add_dev
+#define pcapint_breakloop_common     pcap_breakloop_common
+#define pcapint_cleanup_live_common  pcap_cleanup_live_common
+#define pcapint_fmt_errmsg_for_errno pcap_fmt_errmsg_for_errno
+#define pcapint_install_bpf_program  install_bpf_program
+/* Up to then pcap-linux.c forgets this warning, and programs rely on that. */
+#define PROMISC_ON_ANY 0
+#else
+#define PROMISC_ON_ANY PCAP_WARNING_PROMISC_NOTSUP
+#endif
+
+/* What makes pcap_compile() use the Linux-only loads of metadata. */
+#ifdef BPF_SPECIAL_BASIC_HANDLING
+#define CODEGEN_FLAGS (BPF_SPECIAL_VLAN_HANDLING | BPF_SPECIAL_BASIC_HANDLING)
+#else
+#define CODEGEN_FLAGS BPF_SPECIAL_VLAN_HANDLING
+#endif
+
+/* Not in glibc's <net/if_arp.h>. */
+#define HATYPE_IP6GRE 823
+
+/* How long a program may take from its time stamp to its record. */
+#define SLACK_NS 50000
+
+#define SECOND 1000000000
+
+#define MARK_AGENT 1
+
+struct pcap_ebpftls {
+	struct ebpftls_device device;
+	struct ebpftls_client client;
+	struct ebpftls_pages pages;
+	struct ebpftls_order order;
+	struct ebpftls_wait wait;
+	struct ebpftls_filter filter;
+	struct ebpftls_clock clock;
+	struct ebpftls_failure end; /* why the capture ended */
+
+	enum ebpftls_link link;
+	bool any;
+	bool started;
+	bool ended;
+	bool nonblock;
+	uint64_t rejected; /* frames that the filter did not let pass */
+	uint64_t if_drops; /* the interface's, when the capture began */
+};
+
+static int
+fail(pcap_t *p, const struct ebpftls_failure *failure)
+{
+	snprintf(p->errbuf, PCAP_ERRBUF_SIZE, "%s", failure->text);
+	switch (failure->reason) {
+	case EBPFTLS_REASON_NO_SUCH_DEVICE:
+		return PCAP_ERROR_NO_SUCH_DEVICE;
+	case EBPFTLS_REASON_NOT_UP:
+		return PCAP_ERROR_IFACE_NOT_UP;
+	case EBPFTLS_REASON_NO_PERMISSION:
+		return PCAP_ERROR_PERM_DENIED;
+	case EBPFTLS_REASON_NO_PROMISC_PERMISSION:
+		return PCAP_ERROR_PROMISC_PERM_DENIED;
+	case EBPFTLS_REASON_NOT_SUPPORTED:
+		return PCAP_ERROR_CAPTURE_NOTSUP;
+	default:
+		return PCAP_ERROR;
+	}
+}
+
+static int
+fail_errno(pcap_t *p, int error, const char *what)
+{
+	pcapint_fmt_errmsg_for_errno(p->errbuf, PCAP_ERRBUF_SIZE, -error, "%s",
+				     what);
+	return PCAP_ERROR;
+}
+
+static uint64_t
+monotonic(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
+}
+
+/* The number in a file of the interface's statistics. */
+static uint64_t
+read_statistic(int fd)
+{
+	char text[32];
+	ssize_t length;
+
+	if (fd < 0)
+		return 0;
+	length = pread(fd, text, sizeof(text) - 1, 0);
+	if (length <= 0)
+		return 0;
+	text[length] = '\0';
+	return strtoull(text, NULL, 10);
+}
+
+static uint64_t
+interface_drops(const struct ebpftls_client *client)
+{
+	return read_statistic(client->fds[EBPFTLS_FD_MISSED]) +
+	       read_statistic(client->fds[EBPFTLS_FD_FIFO]);
+}
+
+/*
+ * "ps_recv" counts the frames that passed the filter, and also those that
+ * it has not seen yet or never will, because there was no room for them;
+ * the latter are "ps_drop". May be called from a signal handler.
+ */
+static int
+ebpftls_stats(pcap_t *p, struct pcap_stat *stats)
+{
+	const struct pcap_ebpftls *handle = p->priv;
+	uint64_t seen = 0, dropped = 0;
+
+	memset(stats, 0, sizeof(*stats));
+	if (!handle->started)
+		return 0;
+	for (uint32_t i = 0; i < handle->client.counters; i++) {
+		seen += handle->pages.counters[i].seen;
+		dropped += handle->pages.counters[i].dropped;
+	}
+	stats->ps_recv = (u_int)(seen - handle->rejected);
+	stats->ps_drop = (u_int)dropped;
+	if (p->opt.promisc)
+		stats->ps_ifdrop = (u_int)(interface_drops(&handle->client) -
+					   handle->if_drops);
+	return 0;
+}
+
+/* Everything that start() and activate() got; may be called at any time. */
+static void
+release(struct pcap_ebpftls *handle)
+{
+	ebpftls_pages_unmap(&handle->pages);
+	ebpftls_client_stop(&handle->client);
+	ebpftls_wait_close(&handle->wait);
+	ebpftls_filter_free(&handle->filter);
+	handle->started = false;
+}
+
+static void
+ebpftls_cleanup(pcap_t *p)
+{
+	release(p->priv);
+	p->fd = p->selectable_fd = -1;
+	pcapint_cleanup_live_common(p);
+}
+
+static int
+watch(struct pcap_ebpftls *handle)
+{
+	int error =
+	    ebpftls_wait_watch(&handle->wait, handle->client.sock, MARK_AGENT);
+
+	error =
+	    error ? error
+		  : ebpftls_wait_watch(&handle->wait,
+				       handle->client.fds[EBPFTLS_FD_DOORBELL],
+				       0);
+	for (uint32_t i = 0; error == 0 && i < handle->client.ring_count; i++)
+		error = ebpftls_wait_watch(&handle->wait,
+					   handle->client.rings[i].fd, 0);
+	return error;
+}
+
+static int
+start(pcap_t *p)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	struct ebpftls_failure failure;
+	/* what is cut off a link-layer header could not be made anew */
+	struct ebpftls_open request = {
+		.snaplen =
+		    (uint32_t)(p->snapshot < ETH_HLEN ? ETH_HLEN : p->snapshot),
+		.buffer_size = (uint32_t)p->opt.buffer_size,
+		.promisc = p->opt.promisc != 0,
+		.immediate = p->opt.immediate != 0,
+	};
+	int error;
+
+	memcpy(request.interface, handle->device.interface,
+	       sizeof(request.interface));
+	memcpy(request.netns, handle->device.netns, sizeof(request.netns));
+	if (ebpftls_client_start(&handle->client, &request, &failure) != 0)
+		return fail(p, &failure);
+	error =
+	    ebpftls_pages_map(&handle->pages, &handle->client, request.snaplen);
+	if (error == 0)
+		error = watch(handle);
+	if (error != 0) {
+		ebpftls_pages_unmap(&handle->pages);
+		ebpftls_client_stop(&handle->client);
+		return fail_errno(p, error, "cannot map the capture buffer");
+	}
+	handle->order.rings = handle->pages.rings;
+	handle->order.count = handle->pages.ring_count;
+	handle->wait.waiting = &handle->pages.shared->waiting;
+	handle->wait.bell_rung = handle->pages.bell_rung;
+	handle->wait.bell_heard = handle->pages.bell_heard;
+	ebpftls_wait_start(&handle->wait, monotonic());
+	handle->if_drops = interface_drops(&handle->client);
+	handle->started = true;
+	return 0;
+}
+
+/* What a read has to see to first. */
+static int
+ensure_started(pcap_t *p)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	int error;
+
+	if (!handle->started)
+		return start(p);
+	if (!ebpftls_pages_forked(&handle->pages))
+		return 0;
+	error = ebpftls_pages_remap(&handle->pages, &handle->client);
+	if (error != 0)
+		return fail_errno(p, error,
+				  "cannot map the capture buffer after a fork");
+	return 0;
+}
+
+/*
+ * Does the application want frames of this direction and protocol? Those
+ * that go out through lo come in through it as well, and are captured then.
+ */
+static bool
+wanted(const pcap_t *p, const struct ebpftls_frame *frame)
+{
+	bool outgoing = frame->pkttype == PACKET_OUTGOING;
+
+	if (p->direction == (outgoing ? PCAP_D_IN : PCAP_D_OUT))
+		return false;
+	if (p->opt.protocol == 0 || p->opt.protocol == ETH_P_ALL)
+		return true;
+	/* as a packet socket for one protocol does not see what goes out */
+	return !outgoing && ntohs(frame->protocol) == p->opt.protocol;
+}
+
+/* Makes the packet; false when it is not one for the application. */
+static bool
+make_packet(pcap_t *p, struct ebpftls_ring *ring, struct pcap_pkthdr *header,
+	    const u_char **bytes)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	struct ebpftls_packet packet;
+	uint64_t time;
+	u_int keep;
+
+	ebpftls_frame_link(&packet, ring, handle->link);
+	keep = ebpftls_filter_run(&handle->filter, &ring->frame, &packet);
+	if (keep == 0) {
+		handle->rejected++;
+		return false;
+	}
+	if (!wanted(p, &ring->frame))
+		return false;
+	if (packet.caplen > keep)
+		packet.caplen = keep;
+	ebpftls_frame_finish(&packet, ring, handle->link,
+			     (uint32_t)p->snapshot);
+
+	time = ebpftls_clock_wall(&handle->clock, ring->frame.time);
+	header->ts.tv_sec = (time_t)(time / SECOND);
+	header->ts.tv_usec = (suseconds_t)(time % SECOND);
+	if (p->opt.tstamp_precision != PCAP_TSTAMP_PRECISION_NANO)
+		header->ts.tv_usec /= 1000;
+	header->caplen = packet.caplen;
+	header->len = packet.len;
+	*bytes = packet.bytes;
+	return true;
+}
+
+/*
+ * Hands out what the rings hold, at most `max` packets. Returns how many, or
+ * a PCAP_ERROR_; `more` says whether something was left.
+ */
+static int
+read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user, bool *more)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	struct ebpftls_order *order = &handle->order;
+	struct ebpftls_ring *ring;
+	struct pcap_pkthdr header;
+	const u_char *bytes;
+	uint64_t now = monotonic();
+	bool got_frames = false;
+	int count = 0;
+
+	ebpftls_clock_read(&handle->clock, &handle->pages.shared->clock);
+	ebpftls_order_begin(order,
+			    p->opt.immediate ? UINT64_MAX : now - SLACK_NS);
+	while (count < max && !p->break_loop &&
+	       (ring = ebpftls_order_next(order)) != NULL) {
+		got_frames = true;
+		if (make_packet(p, ring, &header, &bytes)) {
+			callback(user, &header, bytes);
+			count++;
+		}
+	}
+	ebpftls_order_end(order);
+	if (order->broken) {
+		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
+			 "corrupted record in the kernel's capture buffer");
+		return PCAP_ERROR;
+	}
+	*more = ebpftls_order_more(order);
+	ebpftls_wait_prepare(&handle->wait, now, got_frames, *more);
+	/* what came before the doorbell was asked for does not ring it */
+	if (p->opt.immediate && !*more && ebpftls_order_more(order)) {
+		*more = true;
+		ebpftls_wait_prepare(&handle->wait, now, false, true);
+	}
+	return count;
+}
+
+/* Waits for something to read. Returns 0 or a PCAP_ERROR_. */
+static int
+wait_for_frames(pcap_t *p, bool more)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	const struct timespec slack = { 0, SLACK_NS };
+	int marks;
+
+	/* frames too young to be sure that none is older */
+	if (more && !handle->nonblock) {
+		nanosleep(&slack, NULL);
+		return 0;
+	}
+	marks = ebpftls_wait_poll(&handle->wait, handle->nonblock ? 0 : -1);
+	if (marks < 0 && marks != -EINTR)
+		return fail_errno(p, marks, "epoll_wait");
+	if (marks > 0 && (marks & MARK_AGENT) &&
+	    ebpftls_client_check(&handle->client, &handle->end) != 0)
+		handle->ended = true;
+	return 0;
+}
+
+static int
+ebpftls_read(pcap_t *p, int max, pcap_handler callback, u_char *user)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	bool more;
+	int count;
+
+	if (ensure_started(p) != 0)
+		return PCAP_ERROR;
+	if (PACKET_COUNT_IS_UNLIMITED(max))
+		max = INT_MAX;
+	for (;;) {
+		bool had_ended = handle->ended;
+
+		count = read_rings(p, max, callback, user, &more);
+		if (p->break_loop) {
+			p->break_loop = 0;
+			return PCAP_ERROR_BREAK;
+		}
+		if (count != 0)
+			return count;
+		if (had_ended)
+			return fail(p, &handle->end);
+		count = wait_for_frames(p, more);
+		if (count != 0)
+			return count;
+		if (handle->nonblock && !handle->ended)
+			return 0;
+	}
+}
+
+static void
+ebpftls_breakloop(pcap_t *p)
+{
+	struct pcap_ebpftls *handle = p->priv;
+
+	pcapint_breakloop_common(p);
+	ebpftls_wait_kick(&handle->wait);
+}
+
+static bool
+is_cooked(const struct pcap_ebpftls *handle)
+{
+	return handle->link == EBPFTLS_LINK_SLL ||
+	       handle->link == EBPFTLS_LINK_SLL2;
+}
+
+static int
+ebpftls_inject(pcap_t *p, const void *bytes, int size)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	ssize_t sent;
+
+	if (handle->any) {
+		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
+			 "Sending packets isn't "
+			 "supported on the \"any\" device");
+		return -1;
+	}
+	if (is_cooked(handle)) {
+		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
+			 "Sending packets isn't supported in cooked mode");
+		return -1;
+	}
+	if (ensure_started(p) != 0)
+		return -1;
+	if (handle->client.fds[EBPFTLS_FD_PACKET] < 0) {
+		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
+			 "Sending packets needs root, not the ebpftls service");
+		return -1;
+	}
+	sent =
+	    send(handle->client.fds[EBPFTLS_FD_PACKET], bytes, (size_t)size, 0);
+	if (sent < 0) {
+		fail_errno(p, -errno, "send");
+		return -1;
+	}
+	return (int)sent;
+}
+
+static int
+ebpftls_setfilter(pcap_t *p, struct bpf_program *program)
+{
+	struct pcap_ebpftls *handle = p->priv;
+
+	if (program == NULL) {
+		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
+			 "setfilter: No filter specified");
+		return -1;
+	}
+	if (ensure_started(p) != 0 ||
+	    pcapint_install_bpf_program(p, program) < 0)
+		return -1;
+	return ebpftls_filter_set(&handle->filter, program, p->errbuf,
+				  PCAP_ERRBUF_SIZE);
+}
+
+static int
+ebpftls_setdirection(pcap_t *p, pcap_direction_t direction)
+{
+	p->direction = direction;
+	return 0;
+}
+
+static int
+ebpftls_getnonblock(pcap_t *p)
+{
+	const struct pcap_ebpftls *handle = p->priv;
+
+	return handle->nonblock;
+}
+
+static int
+ebpftls_setnonblock(pcap_t *p, int nonblock)
+{
+	struct pcap_ebpftls *handle = p->priv;
+
+	handle->nonblock = nonblock != 0;
+	return 0;
+}
+
+static enum ebpftls_link
+link_of(int linktype)
+{
+	switch (linktype) {
+	case DLT_EN10MB:
+	case DLT_DOCSIS:
+		return EBPFTLS_LINK_ETHERNET;
+	case DLT_LINUX_SLL:
+		return EBPFTLS_LINK_SLL;
+	case DLT_LINUX_SLL2:
+		return EBPFTLS_LINK_SLL2;
+	default:
+		return EBPFTLS_LINK_AS_IS;
+	}
+}
+
+static int
+ebpftls_set_datalink(pcap_t *p, int linktype)
+{
+	struct pcap_ebpftls *handle = p->priv;
+
+	p->linktype = linktype;
+	handle->link = link_of(linktype);
+	return 0;
+}
+
+/* Without memory for the list there is just no choice. */
+static void
+set_linktypes(pcap_t *p, int linktype, int other)
+{
+	ebpftls_set_datalink(p, linktype);
+	if (other < 0)
+		return;
+	p->dlt_list = malloc(2 * sizeof(*p->dlt_list));
+	if (p->dlt_list == NULL)
+		return;
+	p->dlt_list[0] = (u_int)linktype;
+	p->dlt_list[1] = (u_int)other;
+	p->dlt_count = 2;
+}
+
+/*
+ * The link types that pcap-linux.c has for devices on which TC runs: those
+ * with an Ethernet header, and those with none.
+ */
+static int
+set_linktype_of_device(pcap_t *p, uint32_t hatype)
+{
+	switch (hatype) {
+	case ARPHRD_ETHER:
+		set_linktypes(p, DLT_EN10MB, DLT_DOCSIS);
+		return 0;
+	case ARPHRD_LOOPBACK:
+		set_linktypes(p, DLT_EN10MB, -1);
+		return 0;
+	case ARPHRD_NONE:
+	case ARPHRD_TUNNEL:
+	case ARPHRD_SIT:
+	case ARPHRD_SLIP:
+	case ARPHRD_CSLIP:
+	case ARPHRD_SLIP6:
+	case ARPHRD_CSLIP6:
+	case ARPHRD_ADAPT:
+	case ARPHRD_RAWHDLC:
+		set_linktypes(p, DLT_RAW, -1);
+		return 0;
+	case ARPHRD_PPP:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_IPGRE:
+	case HATYPE_IP6GRE:
+	case ARPHRD_RAWIP:
+		set_linktypes(p, DLT_LINUX_SLL, DLT_LINUX_SLL2);
+		return 0;
+	default:
+		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
+			 "ebpftls captures on "
+			 "Ethernet and IP interfaces; this one is of type %u - "
+			 "capture it without the prefix " EBPFTLS_PREFIX,
+			 hatype);
+		return PCAP_ERROR_CAPTURE_NOTSUP;
+	}
+}
+
+/* What can be known of an interface without any privilege. */
+static int
+look_at_interface(pcap_t *p, uint32_t *hatype)
+{
+	const struct pcap_ebpftls *handle = p->priv;
+	struct ifreq request = { .ifr_flags = 0 };
+	int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int error = 0;
+
+	if (sock < 0)
+		return fail_errno(p, -errno, "socket");
+	memcpy(request.ifr_name, handle->device.interface,
+	       sizeof(request.ifr_name));
+	if (ioctl(sock, SIOCGIFFLAGS, &request) != 0)
+		error = PCAP_ERROR_NO_SUCH_DEVICE;
+	else if (!(request.ifr_flags & IFF_UP))
+		error = PCAP_ERROR_IFACE_NOT_UP;
+	else if (ioctl(sock, SIOCGIFHWADDR, &request) != 0)
+		error = PCAP_ERROR_NO_SUCH_DEVICE;
+	else
+		*hatype = request.ifr_hwaddr.sa_family;
+	close(sock);
+	return error;
+}
+
+/*
+ * Programs that only ask a device for its link types, or list it with its
+ * statistics, set nothing or a snapshot length of one byte. For them nothing
+ * is attached until they read after all.
+ */
+static bool
+is_probe(const pcap_t *p)
+{
+	const struct pcap_ebpftls *handle = p->priv;
+
+	return p->snapshot <= 1 && !p->opt.promisc && p->opt.timeout == 0 &&
+	       p->opt.buffer_size == 0 && !p->opt.immediate &&
+	       handle->device.netns[0] == '\0';
+}
+
+static int
+open_device(pcap_t *p)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	bool probe = is_probe(p);
+	uint32_t hatype = 0;
+	int status = 0;
+
+	/* a value that is not one means all there is, as in pcap-linux.c */
+	if (p->snapshot <= 0 || p->snapshot > MAXIMUM_SNAPLEN)
+		p->snapshot = MAXIMUM_SNAPLEN;
+	if (!probe) {
+		status = start(p);
+		hatype = handle->client.hatype;
+	} else if (!handle->any) {
+		status = look_at_interface(p, &hatype);
+	}
+	/* select() must return, so that the first read can begin */
+	if (probe)
+		ebpftls_wait_prepare(&handle->wait, 0, false, true);
+	if (status != 0)
+		return status;
+	if (handle->any)
+		set_linktypes(p, DLT_LINUX_SLL2, DLT_LINUX_SLL);
+	else
+		status = set_linktype_of_device(p, hatype);
+	/* a cooked header and a byte are kept in any case */
+	if (is_cooked(handle) && p->snapshot < SLL2_HDR_LEN + 1)
+		p->snapshot = SLL2_HDR_LEN + 1;
+	return status;
+}
+
+static int
+parse_device(pcap_t *p)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	struct ebpftls_failure failure;
+
+	failure.reason =
+	    ebpftls_device_parse(p->opt.device, &handle->device, failure.text,
+				 sizeof(failure.text));
+	if (failure.reason != 0)
+		return fail(p, &failure);
+	handle->any = strcmp(handle->device.interface, "any") == 0;
+	return 0;
+}
+
+static void
+set_operations(pcap_t *p)
+{
+	struct pcap_ebpftls *handle = p->priv;
+
+	p->read_op = ebpftls_read;
+	p->inject_op = ebpftls_inject;
+	p->setfilter_op = ebpftls_setfilter;
+	p->setdirection_op = ebpftls_setdirection;
+	p->set_datalink_op = ebpftls_set_datalink;
+	p->getnonblock_op = ebpftls_getnonblock;
+	p->setnonblock_op = ebpftls_setnonblock;
+	p->stats_op = ebpftls_stats;
+	p->breakloop_op = ebpftls_breakloop;
+	p->cleanup_op = ebpftls_cleanup;
+	p->bpf_codegen_flags |= CODEGEN_FLAGS;
+	p->fd = p->selectable_fd = handle->wait.epoll;
+}
+
+/* libpcap does not call cleanup_op when this fails. */
+static int
+ebpftls_activate(pcap_t *p)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	int status, warning = 0;
+
+	memset(handle, 0, sizeof(*handle));
+	ebpftls_client_init(&handle->client);
+	status = parse_device(p);
+	if (status != 0)
+		return status;
+	if (p->opt.rfmon)
+		return PCAP_ERROR_RFMON_NOTSUP;
+	status = ebpftls_wait_open(&handle->wait, p->opt.timeout,
+				   p->opt.immediate != 0);
+	if (status != 0)
+		return fail_errno(p, status, "cannot make descriptors");
+	if (handle->any && p->opt.promisc) {
+		p->opt.promisc = 0;
+		warning = PROMISC_ON_ANY;
+	}
+	status = open_device(p);
+	if (status != 0) {
+		release(handle);
+		return status;
+	}
+	set_operations(p);
+	if (warning != 0)
+		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
+			 "Promiscuous mode not "
+			 "supported on the \"any\" device");
+	return warning;
+}
+
+static int
+ebpftls_can_set_rfmon(pcap_t *p _U_)
+{
+	return 0;
+}
+
+pcap_t *
+ebpftls_create(const char *device, char *ebuf, int *is_ours)
+{
+	pcap_t *p;
+
+	*is_ours = ebpftls_device_is_ours(device);
+	if (!*is_ours)
+		return NULL;
+	p = PCAP_CREATE_COMMON(ebuf, struct pcap_ebpftls);
+	if (p == NULL)
+		return NULL;
+	p->activate_op = ebpftls_activate;
+	p->can_set_rfmon_op = ebpftls_can_set_rfmon;
+	p->tstamp_precision_list = malloc(2 * sizeof(u_int));
+	if (p->tstamp_precision_list == NULL) {
+		pcapint_fmt_errmsg_for_errno(ebuf, PCAP_ERRBUF_SIZE, errno,
+					     "malloc");
+		pcap_close(p);
+		return NULL;
+	}
+	p->tstamp_precision_list[0] = PCAP_TSTAMP_PRECISION_MICRO;
+	p->tstamp_precision_list[1] = PCAP_TSTAMP_PRECISION_NANO;
+	p->tstamp_precision_count = 2;
+	return p;
+}
+
+static int
+list_device(pcap_if_list_t *list, const char *interface, bool loopback,
+	    char *errbuf)
+{
+	char name[sizeof(EBPFTLS_PREFIX) + IF_NAMESIZE];
+	char description[64 + IF_NAMESIZE];
+	/* not UP, not RUNNING: never the default device, last in the list */
+	bpf_u_int32 flags = PCAP_IF_CONNECTION_STATUS_NOT_APPLICABLE;
+
+	if (loopback)
+		flags |= PCAP_IF_LOOPBACK;
+	snprintf(name, sizeof(name), EBPFTLS_PREFIX "%s", interface);
+	snprintf(description, sizeof(description), "%s, captured by eBPF",
+		 interface);
+	return pcapint_add_dev(list, name, flags, description, errbuf) == NULL
+		   ? PCAP_ERROR
+		   : 0;
+}
+
+static bool
+is_loopback(int sock, const char *interface)
+{
+	struct ifreq request = { .ifr_flags = 0 };
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
+	return ioctl(sock, SIOCGIFFLAGS, &request) == 0 &&
+	       (request.ifr_flags & IFF_LOOPBACK);
+}
+
+/* An error would take the other sources' devices away as well. */
+int
+ebpftls_findalldevs(pcap_if_list_t *devlistp, char *err_str)
+{
+	struct if_nameindex *interfaces = if_nameindex();
+	int sock, status;
+
+	if (interfaces == NULL)
+		return 0;
+	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	status = list_device(devlistp, "any", false, err_str);
+	for (struct if_nameindex *i = interfaces;
+	     status == 0 && i->if_name != NULL; i++)
+		status = list_device(devlistp, i->if_name,
+				     is_loopback(sock, i->if_name), err_str);
+	if (sock >= 0)
+		close(sock);
+	if_freenameindex(interfaces);
+	return status;
+}
