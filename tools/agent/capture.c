@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Loads the capture programs and makes their perf buffer. */
+#define _GNU_SOURCE
+
+#include "capture.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/perf_event.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "capture.skel.h"
+
+#define KIB (size_t)1024
+#define MIB (1024 * KIB)
+
+/*
+ * What was measured: more than 16 MiB a CPU costs cache misses, less than 4
+ * loses frames. On many CPUs all rings together are bounded instead.
+ */
+#define DEFAULT_RING  (4 * MIB)
+#define DEFAULT_TOTAL (64 * MIB)
+#define TOTAL_FACTOR  4 /* times what the application asked for */
+
+/* Records around a whole frame, however many samples it takes. */
+#define RECORDS_SIZE (4 * KIB)
+
+/* What libbpf last had to say. */
+static char last_message[128];
+
+static int
+keep_message(enum libbpf_print_level level, const char *format, va_list args)
+{
+	if (level == LIBBPF_WARN)
+		vsnprintf(last_message, sizeof(last_message), format, args);
+	last_message[strcspn(last_message, "\n")] = '\0';
+	return 0;
+}
+
+static int
+refused(struct failure *failure, int error)
+{
+	char what[sizeof(last_message) + 64];
+
+	snprintf(what, sizeof(what), "cannot load the capture programs%s%s",
+		 error == EPERM ? "" : ": ",
+		 error == EPERM ? "" : last_message);
+	return fail_refused(failure, error, what);
+}
+
+int
+capture_load(struct capture *capture, const struct ebpftls_config *config,
+	     struct failure *failure)
+{
+	struct capture_bpf *skeleton;
+	int cpus, error;
+
+	memset(capture, 0, sizeof(*capture));
+	libbpf_set_print(keep_message);
+	cpus = libbpf_num_possible_cpus();
+	if (cpus <= 0)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "cannot tell how many CPUs there may be");
+	capture->cpus = (uint32_t)cpus;
+	skeleton = capture_bpf__open();
+	if (skeleton == NULL)
+		return refused(failure, errno);
+	capture->skeleton = skeleton;
+	memcpy((void *)&skeleton->rodata->config, config, sizeof(*config));
+	bpf_map__set_max_entries(skeleton->maps.skb_events, capture->cpus);
+	bpf_map__set_max_entries(skeleton->maps.counters, capture->cpus);
+	bpf_map__set_max_entries(skeleton->maps.doorbell,
+				 (uint32_t)getpagesize());
+	error = capture_bpf__load(skeleton);
+	return error != 0 ? refused(failure, -error) : 0;
+}
+
+static size_t
+power_of_two(size_t size)
+{
+	size_t power = (size_t)getpagesize();
+
+	while (power < size)
+		power *= 2;
+	return power;
+}
+
+static size_t
+choose_ring_size(size_t asked, size_t cpus, size_t least)
+{
+	size_t size = power_of_two(asked ? asked : DEFAULT_RING);
+	size_t total = TOTAL_FACTOR * asked;
+
+	if (total < DEFAULT_TOTAL)
+		total = DEFAULT_TOTAL;
+	while (size > least && size * cpus > total)
+		size /= 2;
+	return size < least ? least : size;
+}
+
+/*
+ * One wake-up for a quarter of a ring; what comes in smaller numbers the
+ * consumer learns of by the doorbell and by its timer.
+ */
+static int
+open_ring(struct capture_ring *ring, size_t size)
+{
+	struct perf_event_attr attributes = {
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_BPF_OUTPUT,
+		.size = sizeof(attributes),
+		.sample_type = PERF_SAMPLE_RAW,
+		.sample_period = 1,
+		.watermark = 1,
+		.wakeup_watermark = (uint32_t)(size / 4),
+	};
+	size_t mapped = size + (size_t)getpagesize();
+
+	ring->fd = (int)syscall(SYS_perf_event_open, &attributes, -1,
+				(int)ring->cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	if (ring->fd < 0)
+		return -errno;
+	ring->pages =
+	    mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
+	if (ring->pages == MAP_FAILED) {
+		int error = -errno;
+
+		close(ring->fd);
+		return error;
+	}
+	return 0;
+}
+
+static void
+close_rings(struct capture *capture)
+{
+	for (size_t i = 0; i < capture->ring_count; i++) {
+		munmap(capture->rings[i].pages,
+		       capture->ring_size + (size_t)getpagesize());
+		close(capture->rings[i].fd);
+	}
+	capture->ring_count = 0;
+}
+
+/* A CPU that is off line has no ring: what it would write is counted. */
+static int
+open_rings(struct capture *capture)
+{
+	int map = bpf_map__fd(capture->skeleton->maps.skb_events);
+	int error = 0;
+
+	for (uint32_t cpu = 0; error == 0 && cpu < capture->cpus; cpu++) {
+		struct capture_ring *ring =
+		    &capture->rings[capture->ring_count];
+
+		ring->cpu = cpu;
+		error = open_ring(ring, capture->ring_size);
+		if (error == -ENODEV) {
+			error = 0;
+			continue;
+		}
+		if (error != 0)
+			break;
+		capture->ring_count++;
+		if (bpf_map_update_elem(map, &cpu, &ring->fd, BPF_ANY) != 0)
+			error = -errno;
+	}
+	if (error != 0)
+		close_rings(capture);
+	return error;
+}
+
+int
+capture_make_rings(struct capture *capture, uint32_t buffer_size,
+		   struct failure *failure)
+{
+	size_t frame = capture->skeleton->rodata->config.snaplen;
+	size_t least = power_of_two(frame + RECORDS_SIZE);
+	int error;
+
+	capture->ring_size =
+	    choose_ring_size(buffer_size, capture->cpus, least);
+	capture->rings = calloc(capture->cpus, sizeof(*capture->rings));
+	if (capture->rings == NULL)
+		return fail(failure, EBPFTLS_REASON_OTHER, "out of memory");
+	/* as pcap-linux.c does: rather a smaller buffer than none */
+	while ((error = open_rings(capture)) == -ENOMEM &&
+	       capture->ring_size > least)
+		capture->ring_size /= 2;
+	if (error == 0)
+		return 0;
+	return fail_refused(failure, -error, "cannot make the capture buffer");
+}
+
+int
+capture_shared_fd(const struct capture *capture)
+{
+	return bpf_map__fd(capture->skeleton->maps.bss);
+}
+
+int
+capture_counters_fd(const struct capture *capture)
+{
+	return bpf_map__fd(capture->skeleton->maps.counters);
+}
+
+int
+capture_doorbell_fd(const struct capture *capture)
+{
+	return bpf_map__fd(capture->skeleton->maps.doorbell);
+}
+
+int
+capture_ingress_fd(const struct capture *capture)
+{
+	return bpf_program__fd(capture->skeleton->progs.ebpftls_ingress);
+}
+
+int
+capture_egress_fd(const struct capture *capture)
+{
+	return bpf_program__fd(capture->skeleton->progs.ebpftls_egress);
+}
+
+struct ebpftls_shared *
+capture_shared(const struct capture *capture)
+{
+	return &capture->skeleton->bss->shared;
+}
+
+void
+capture_close(struct capture *capture)
+{
+	close_rings(capture);
+	free(capture->rings);
+	capture->rings = NULL;
+	capture_bpf__destroy(capture->skeleton);
+	capture->skeleton = NULL;
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Enters other network namespaces. */
+#define _GNU_SOURCE
+
+#include "netns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define PATH_SIZE (EBPFTLS_NETNS_SIZE + 32)
+
+/*
+ * Opens a namespace, and nothing else: the name may come from somebody with
+ * fewer rights, and to open a device or a FIFO has effects.
+ */
+static int
+open_namespace(const char *path)
+{
+	char link[32];
+	struct statfs fs;
+	int handle = open(path, O_PATH | O_CLOEXEC), fd = -1;
+
+	if (handle < 0)
+		return -1;
+	if (fstatfs(handle, &fs) == 0 && fs.f_type == NSFS_MAGIC) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", handle);
+		fd = open(link, O_RDONLY | O_CLOEXEC);
+	} else {
+		errno = EINVAL;
+	}
+	close(handle);
+	return fd;
+}
+
+static int
+find_namespace(const char *name)
+{
+	char path[PATH_SIZE];
+	int fd;
+
+	if (strchr(name, '/') != NULL)
+		return open_namespace(name);
+	snprintf(path, sizeof(path), "/run/netns/%s", name);
+	fd = open_namespace(path);
+	if (fd >= 0 || errno != ENOENT ||
+	    name[strspn(name, "0123456789")] != '\0')
+		return fd;
+	snprintf(path, sizeof(path), "/proc/%s/ns/net", name);
+	return open_namespace(path);
+}
+
+/* /sys/class/net is that of the process that mounted it. */
+static int
+mount_sys(void)
+{
+	if (unshare(CLONE_NEWNS) != 0 ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+		return -1;
+	return mount("sysfs", "/sys", "sysfs", MS_RDONLY, NULL);
+}
+
+int
+netns_enter(const char *name, struct failure *failure)
+{
+	int fd;
+
+	if (name[0] == '\0')
+		return 0;
+	fd = find_namespace(name);
+	if (fd < 0 && errno == ENOENT)
+		return fail(failure, EBPFTLS_REASON_NO_SUCH_DEVICE,
+			    "no network namespace '%s': neither in /run/netns "
+			    "nor a path nor a pid",
+			    name);
+	if (fd < 0 && errno == EINVAL)
+		return fail(failure, EBPFTLS_REASON_NO_SUCH_DEVICE,
+			    "'%s' is not a network namespace", name);
+	if (fd < 0 || setns(fd, CLONE_NEWNET) != 0 || mount_sys() != 0) {
+		fail(failure, EBPFTLS_REASON_NO_PERMISSION,
+		     "cannot enter the network namespace '%s': %s", name,
+		     strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	close(fd);
+	return 0;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Other network namespaces. */
+#ifndef AGENT_NETNS_H
+#define AGENT_NETNS_H
+
+#include "failure.h"
+
+/*
+ * Moves this process into a network namespace, named as `ip netns` does, by
+ * a path or by the pid of a process in it, and gives it that namespace's
+ * /sys. An empty name leaves it where it is. Returns 0 or -1.
+ */
+int netns_enter(const char *name, struct failure *failure);
+
+#endif

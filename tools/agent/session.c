@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * One capture. Whatever is made here lasts until session_run() returns or
+ * this process dies: nothing is pinned, nothing outlives it.
+ */
+#define _GNU_SOURCE
+
+#include "session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_packet.h>
+#include <net/if_arp.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "capture.h"
+#include "clock.h"
+#include "ebpftls-control-io.h"
+#include "failure.h"
+#include "links.h"
+#include "netns.h"
+#include "policy.h"
+
+/* The largest snapshot length that libpcap knows. */
+#define SNAPLEN_MAX 262144
+
+struct session {
+	int sock;
+	bool is_root; /* the peer */
+	struct ebpftls_open request;
+	bool any;
+	struct link link; /* that the request names */
+	bool found;
+
+	struct capture capture;
+	struct attachments attachments;
+	int links;  /* rtnetlink */
+	int clock;  /* readable when the clock was stepped */
+	int packet; /* packet socket: promiscuous mode, injecting */
+	bool gone;  /* the interface */
+};
+
+static int
+receive_request(struct session *session, struct failure *failure)
+{
+	union ebpftls_any_message message;
+	int fds[EBPFTLS_RINGS_MAX];
+	size_t count;
+	int type =
+	    ebpftls_control_receive(session->sock, &message, fds, &count);
+
+	if (type > 0)
+		ebpftls_control_close(fds, count);
+	if (type != EBPFTLS_OPEN)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "the ebpftls agent was asked for what it does not "
+			    "know - is it of the same version as libpcap?");
+	session->request = message.open;
+	session->any = strcmp(message.open.interface, "any") == 0;
+	if (message.open.snaplen == 0 || message.open.snaplen > SNAPLEN_MAX)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "a snapshot length of %u bytes is not possible",
+			    message.open.snaplen);
+	return 0;
+}
+
+static int
+match_name(void *context, const struct link *link)
+{
+	struct session *session = context;
+
+	if (strcmp(link->name, session->request.interface) == 0) {
+		session->link = *link;
+		session->found = true;
+	}
+	return 0;
+}
+
+static int
+find_interface(struct session *session, struct failure *failure)
+{
+	int error;
+
+	session->links = links_open();
+	if (session->links < 0)
+		return fail(failure, EBPFTLS_REASON_OTHER, "rtnetlink: %s",
+			    strerror(-session->links));
+	if (session->any)
+		return 0;
+	error = links_list(session->links, match_name, session);
+	if (error != 0)
+		return fail(failure, EBPFTLS_REASON_OTHER, "rtnetlink: %s",
+			    strerror(-error));
+	if (!session->found)
+		return fail(failure, EBPFTLS_REASON_NO_SUCH_DEVICE, "%s", "");
+	if (!(session->link.flags & IFF_UP))
+		return fail(failure, EBPFTLS_REASON_NOT_UP, "%s", "");
+	return 0;
+}
+
+/*
+ * A packet socket that receives nothing: through it the application injects,
+ * and while it lives it keeps the interface promiscuous.
+ */
+static int
+open_packet_socket(struct session *session, struct failure *failure)
+{
+	const struct sockaddr_ll address = {
+		.sll_family = AF_PACKET,
+		.sll_ifindex = session->link.ifindex,
+	};
+	const struct packet_mreq promiscuous = {
+		.mr_ifindex = session->link.ifindex,
+		.mr_type = PACKET_MR_PROMISC,
+	};
+
+	if (session->any)
+		return 0;
+	session->packet = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (session->packet < 0 ||
+	    bind(session->packet, (const struct sockaddr *)&address,
+		 sizeof(address)) != 0)
+		return fail_refused(failure, errno,
+				    "cannot open a packet socket");
+	if (!session->request.promisc ||
+	    setsockopt(session->packet, SOL_PACKET, PACKET_ADD_MEMBERSHIP,
+		       &promiscuous, sizeof(promiscuous)) == 0)
+		return 0;
+	if (errno == EPERM || errno == EACCES)
+		return fail(failure, EBPFTLS_REASON_NO_PROMISC_PERMISSION,
+			    "Attempt to set promiscuous mode failed - "
+			    "CAP_NET_ADMIN may be required");
+	return fail(failure, EBPFTLS_REASON_OTHER,
+		    "cannot set promiscuous mode: %s", strerror(errno));
+}
+
+static bool
+has_ethernet_header(const struct link *link)
+{
+	return link->hatype == ARPHRD_ETHER || link->hatype == ARPHRD_LOOPBACK;
+}
+
+static int
+load(struct session *session, struct failure *failure)
+{
+	struct ebpftls_config config = {
+		.snaplen = session->request.snaplen,
+		.immediate = session->request.immediate,
+		.cooked = session->any || !has_ethernet_header(&session->link),
+	};
+	socklen_t size = sizeof(config.own_socket);
+
+	if (session->packet >= 0 &&
+	    getsockopt(session->packet, SOL_SOCKET, SO_COOKIE,
+		       &config.own_socket, &size) != 0)
+		return fail(failure, EBPFTLS_REASON_OTHER, "SO_COOKIE: %s",
+			    strerror(errno));
+	if (capture_load(&session->capture, &config, failure) != 0 ||
+	    capture_make_rings(&session->capture, session->request.buffer_size,
+			       failure) != 0)
+		return -1;
+	session->clock = clock_watch(&capture_shared(&session->capture)->clock);
+	if (session->clock < 0)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "cannot watch the clock: %s",
+			    strerror(-session->clock));
+	return 0;
+}
+
+/* An interface that vanishes meanwhile is none of ours. */
+static int
+attach_link(void *context, const struct link *link)
+{
+	struct session *session = context;
+	int error;
+
+	if (link->gone) {
+		attach_forget(&session->attachments, link->ifindex);
+		return 0;
+	}
+	error = attach_add(&session->attachments, link);
+	return error == -ENODEV ? 0 : error;
+}
+
+static int
+attach(struct session *session, struct failure *failure)
+{
+	int error;
+
+	session->attachments.programs[0] =
+	    capture_ingress_fd(&session->capture);
+	session->attachments.programs[1] = capture_egress_fd(&session->capture);
+	if (session->any)
+		error = links_list(session->links, attach_link, session);
+	else
+		error = attach_add(&session->attachments, &session->link);
+	if (error == -ENODEV)
+		return fail(failure, EBPFTLS_REASON_NO_SUCH_DEVICE, "%s", "");
+	if (error != 0)
+		return fail_refused(failure, -error,
+				    "cannot attach the capture programs");
+	return 0;
+}
+
+static int
+open_statistic(const struct session *session, const char *name)
+{
+	char path[128];
+
+	if (session->any || !session->request.promisc)
+		return -1;
+	snprintf(path, sizeof(path), "/sys/class/net/%s/statistics/%s",
+		 session->link.name, name);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int
+send_opened(const struct session *session)
+{
+	const struct capture *capture = &session->capture;
+	const int all[EBPFTLS_FDS] = {
+		[EBPFTLS_FD_SHARED] = capture_shared_fd(capture),
+		[EBPFTLS_FD_COUNTERS] = capture_counters_fd(capture),
+		[EBPFTLS_FD_DOORBELL] = capture_doorbell_fd(capture),
+		[EBPFTLS_FD_AGENT] = (int)syscall(SYS_pidfd_open, getpid(), 0),
+		[EBPFTLS_FD_PACKET] = session->is_root ? session->packet : -1,
+		[EBPFTLS_FD_MISSED] =
+		    open_statistic(session, "rx_missed_errors"),
+		[EBPFTLS_FD_FIFO] = open_statistic(session, "rx_fifo_errors"),
+	};
+	union ebpftls_any_message message = {
+		.opened.rings = (uint32_t)capture->ring_count,
+		.opened.counters = capture->cpus,
+		.opened.ring_size = (uint32_t)capture->ring_size,
+		.opened.hatype = session->link.hatype,
+	};
+	int fds[EBPFTLS_FDS], error;
+	size_t count = 0;
+
+	for (int i = 0; i < EBPFTLS_FDS; i++) {
+		if (all[i] < 0)
+			continue;
+		message.opened.present |= 1U << i;
+		fds[count++] = all[i];
+	}
+	error = ebpftls_control_send(session->sock, &message, EBPFTLS_OPENED,
+				     fds, count);
+	for (int i = EBPFTLS_FD_AGENT; i < EBPFTLS_FDS; i++)
+		if (all[i] >= 0 && all[i] != session->packet)
+			close(all[i]);
+	return error;
+}
+
+static int
+send_rings(const struct session *session)
+{
+	const struct capture *capture = &session->capture;
+	size_t next = 0;
+	int error = 0;
+
+	while (error == 0 && next < capture->ring_count) {
+		union ebpftls_any_message message;
+		int fds[EBPFTLS_RINGS_MAX];
+		uint32_t count = 0;
+
+		memset(&message, 0, sizeof(message));
+		while (count < EBPFTLS_RINGS_MAX &&
+		       next < capture->ring_count) {
+			message.rings.cpu[count] = capture->rings[next].cpu;
+			fds[count++] = capture->rings[next++].fd;
+		}
+		message.rings.count = count;
+		error = ebpftls_control_send(session->sock, &message,
+					     EBPFTLS_RINGS, fds, count);
+	}
+	return error;
+}
+
+static int
+set_up(struct session *session, const struct session_options *options,
+       struct failure *failure)
+{
+	/* the request first: who gets a refusal has sent it */
+	if (receive_request(session, failure) != 0 ||
+	    policy_admit(session->sock, options->group, &session->is_root,
+			 failure) != 0 ||
+	    netns_enter(session->request.netns, failure) != 0 ||
+	    find_interface(session, failure) != 0 ||
+	    open_packet_socket(session, failure) != 0 ||
+	    load(session, failure) != 0 || attach(session, failure) != 0)
+		return -1;
+	if (send_opened(session) != 0 || send_rings(session) != 0)
+		return fail(failure, EBPFTLS_REASON_OTHER, "%s",
+			    "the application has gone");
+	return 0;
+}
+
+static int
+link_changed(void *context, const struct link *link)
+{
+	struct session *session = context;
+
+	if (session->any)
+		attach_link(session, link);
+	else if (link->gone && link->ifindex == session->link.ifindex)
+		session->gone = true;
+	return 0;
+}
+
+/* Forgets what has gone while rtnetlink could not tell. */
+static void
+forget_missing(struct session *session)
+{
+	struct attachments *attachments = &session->attachments;
+
+	for (size_t i = attachments->count; i > 0; i--)
+		if (!links_exists(attachments->list[i - 1].ifindex))
+			attach_forget(attachments,
+				      attachments->list[i - 1].ifindex);
+	if (!session->any && attachments->count == 0)
+		session->gone = true;
+}
+
+static void
+links_changed(struct session *session)
+{
+	union ebpftls_any_message message;
+	bool was_gone = session->gone;
+
+	links_read(session->links, link_changed, session);
+	forget_missing(session);
+	if (!session->gone || was_gone)
+		return;
+	memset(&message, 0, sizeof(message));
+	ebpftls_control_send(session->sock, &message, EBPFTLS_GONE, NULL, 0);
+}
+
+/* The application says nothing more: what comes is the connection's end. */
+static void
+serve(struct session *session)
+{
+	struct pollfd wait[] = {
+		{ .fd = session->sock, .events = POLLIN },
+		{ .fd = session->links, .events = POLLIN },
+		{ .fd = session->clock, .events = POLLIN },
+	};
+
+	for (;;) {
+		if (poll(wait, 3, -1) < 0 && errno != EINTR)
+			return;
+		if (wait[0].revents)
+			return;
+		if (wait[1].revents)
+			links_changed(session);
+		if (wait[2].revents)
+			clock_stepped(session->clock,
+				      &capture_shared(&session->capture)
+					   ->clock);
+	}
+}
+
+static void
+refuse(int sock, const struct failure *failure)
+{
+	union ebpftls_any_message message;
+
+	memset(&message, 0, sizeof(message));
+	message.error.reason = failure->reason;
+	memcpy(message.error.text, failure->text, sizeof(message.error.text));
+	ebpftls_control_send(sock, &message, EBPFTLS_ERROR, NULL, 0);
+}
+
+int
+session_run(int sock, const struct session_options *options)
+{
+	struct session session = {
+		.sock = sock,
+		.attachments.clsact = options->clsact,
+		.links = -1,
+		.clock = -1,
+		.packet = -1,
+	};
+	struct failure failure;
+	int result = set_up(&session, options, &failure);
+
+	if (result == 0)
+		serve(&session);
+	else
+		refuse(sock, &failure);
+	attach_close(&session.attachments);
+	capture_close(&session.capture);
+	ebpftls_control_close((int[]){ session.links, session.clock,
+				       session.packet },
+			      3);
+	return result;
+}
