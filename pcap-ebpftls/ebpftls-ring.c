@@ -82,7 +82,7 @@ read_record(const struct ebpftls_ring *ring, uint64_t at, uint64_t *length,
 	if (header.size < SAMPLE_HEADER + sizeof(*frame))
 		return RECORD_BROKEN;
 	copy_out(ring, frame, at + SAMPLE_HEADER, sizeof(*frame));
-	if (frame->here == 0 ||
+	if ((frame->here == 0 && frame->caplen != 0) ||
 	    frame->here > header.size - SAMPLE_HEADER - sizeof(*frame) ||
 	    frame->caplen > ring->capacity || frame->caplen > frame->len ||
 	    frame->offset > frame->caplen ||

@@ -716,6 +716,9 @@ ebpftls_activate(pcap_t *p)
 		return fail_errno(p, status, "cannot make descriptors");
 	if (handle->any && p->opt.promisc) {
 		p->opt.promisc = 0;
+		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
+			 "Promiscuous mode not supported on the \"any\" "
+			 "device");
 		warning = PROMISC_ON_ANY;
 	}
 	status = open_device(p);
@@ -724,10 +727,6 @@ ebpftls_activate(pcap_t *p)
 		return status;
 	}
 	set_operations(p);
-	if (warning != 0)
-		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
-			 "Promiscuous mode not "
-			 "supported on the \"any\" device");
 	return warning;
 }
 
