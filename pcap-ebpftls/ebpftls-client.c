@@ -11,6 +11,7 @@
 #include "ebpftls-client.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -119,14 +120,27 @@ setting(const char *name, const char *otherwise)
 	return value != NULL ? value : otherwise;
 }
 
+/*
+ * Connects to the service or starts an agent. A service is told by `netns`
+ * where we are; an agent of our own is where we are, and `netns` is -1.
+ */
 static int
-reach_agent(struct ebpftls_failure *failure)
+reach_agent(int *netns, struct ebpftls_failure *failure)
 {
 	const char *service = setting("EBPFTLS_SOCKET", EBPFTLS_SOCKET_PATH);
 	int sock = connect_service(service);
 
-	if (sock >= 0)
-		return sock;
+	*netns = -1;
+	if (sock >= 0) {
+		*netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		if (*netns >= 0)
+			return sock;
+		close(sock);
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "/proc/self/ns/net, which tells the ebpftls "
+			    "service where to capture: %s",
+			    strerror(errno));
+	}
 	if (geteuid() == 0)
 		return start_agent(setting("EBPFTLS_AGENT", EBPFTLS_AGENT_PATH),
 				   failure);
@@ -232,16 +246,16 @@ take_rings(struct ebpftls_client *client, uint32_t expected,
 }
 
 static int
-negotiate(struct ebpftls_client *client, const struct ebpftls_open *open,
-	  struct ebpftls_failure *failure)
+negotiate(struct ebpftls_client *client, const struct ebpftls_open *request,
+	  int netns, struct ebpftls_failure *failure)
 {
-	union ebpftls_any_message message = { .open = *open };
+	union ebpftls_any_message message = { .open = *request };
 	int fds[EBPFTLS_RINGS_MAX], type;
 	uint32_t expected;
 	size_t count;
 
-	type =
-	    ebpftls_control_send(client->sock, &message, EBPFTLS_OPEN, NULL, 0);
+	type = ebpftls_control_send(client->sock, &message, EBPFTLS_OPEN,
+				    &netns, netns >= 0);
 	/* an agent that refuses at once has said why before it closed */
 	if (type != 0 && type != -EPIPE)
 		return fail(failure, EBPFTLS_REASON_OTHER,
@@ -274,18 +288,20 @@ negotiate(struct ebpftls_client *client, const struct ebpftls_open *open,
 
 int
 ebpftls_client_start(struct ebpftls_client *client,
-		     const struct ebpftls_open *open,
+		     const struct ebpftls_open *request,
 		     struct ebpftls_failure *failure)
 {
-	client->sock = reach_agent(failure);
-	if (client->sock < 0) {
-		client->sock = -1;
+	int netns, result;
+
+	client->sock = reach_agent(&netns, failure);
+	if (client->sock < 0)
 		return -1;
-	}
-	if (negotiate(client, open, failure) == 0)
-		return 0;
-	release(client);
-	return -1;
+	result = negotiate(client, request, netns, failure);
+	if (netns >= 0)
+		close(netns);
+	if (result != 0)
+		release(client);
+	return result;
 }
 
 int

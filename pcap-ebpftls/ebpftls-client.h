@@ -36,7 +36,7 @@ void ebpftls_client_init(struct ebpftls_client *client);
  * socket if that exists; else, for root, one of our own. Returns 0 or -1.
  */
 int ebpftls_client_start(struct ebpftls_client *client,
-			 const struct ebpftls_open *open,
+			 const struct ebpftls_open *request,
 			 struct ebpftls_failure *failure);
 
 /*

@@ -5,7 +5,8 @@
  * header that names version, type and size. A receiver refuses every message
  * whose three do not fit, and takes no string that is not terminated.
  *
- *	module -> agent   OPEN
+ *	module -> agent   OPEN; to a service, with one descriptor: the network
+ *	                  namespace that the program is in
  *	agent -> module   ERROR, and the end of the connection; or
  *	                  OPENED with the descriptors of the shared pages, then
  *	                  RINGS, as often as the perf descriptors need it;
@@ -60,7 +61,7 @@ struct ebpftls_open {
 	uint8_t immediate;
 	uint8_t reserved[2];
 	char interface[EBPFTLS_NAME_SIZE]; /* or "any" */
-	char netns[EBPFTLS_NETNS_SIZE];	   /* name, path or pid; "": ours */
+	char netns[EBPFTLS_NETNS_SIZE];	   /* name, path, pid; "": its own */
 };
 
 /*

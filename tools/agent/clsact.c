@@ -52,6 +52,7 @@ static struct {
 struct filter {
 	uint32_t handle;
 	uint32_t priority;
+	uint32_t chain;
 	bool ours;
 };
 
@@ -97,10 +98,15 @@ parse(const struct nlmsghdr *message, struct filter *filter)
 		return false;
 	filter->handle = tc->tcm_handle;
 	filter->priority = TC_H_MAJ(tc->tcm_info) >> 16;
+	filter->chain = 0;
 	filter->ours = false;
 	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
 		int size = (int)RTA_PAYLOAD(attribute);
 
+		if (attribute->rta_type == TCA_CHAIN &&
+		    size >= (int)sizeof(filter->chain))
+			memcpy(&filter->chain, RTA_DATA(attribute),
+			       sizeof(filter->chain));
 		if (attribute->rta_type != TCA_OPTIONS)
 			continue;
 		for (inner = RTA_DATA(attribute); RTA_OK(inner, size);
@@ -136,7 +142,7 @@ request_filters(int sock, int ifindex, enum bpf_tc_attach_point point)
 static size_t
 list_filters(int ifindex, enum bpf_tc_attach_point point, struct filter *list)
 {
-	_Alignas(struct nlmsghdr) static char buffer[BUFFER_SIZE];
+	_Alignas(struct nlmsghdr) char buffer[BUFFER_SIZE];
 	int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	bool done = sock < 0 || request_filters(sock, ifindex, point) != 0;
 	size_t count = 0;
@@ -324,6 +330,39 @@ make_qdisc(int ifindex, bool *made)
 	return 0;
 }
 
+/*
+ * Before all that are there. Where the first has priority 1 it is that one:
+ * among BPF filters of one priority, the newest comes first.
+ */
+static int
+add_filter(int ifindex, enum bpf_tc_attach_point point, int program,
+	   uint32_t handle)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = point);
+	LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program, .handle = handle);
+	struct filter list[FILTERS_MAX];
+	size_t count = list_filters(ifindex, point, list);
+	int error;
+
+	for (size_t i = 0; i < count; i++) {
+		/* an "ingress" qdisc shows the same at either point */
+		if ((list[i].handle & IDENTITY) == self.id && list[i].ours)
+			return -EADDRINUSE;
+		if (list[i].chain == 0 && (options.priority == 0 ||
+					   list[i].priority < options.priority))
+			options.priority = list[i].priority;
+	}
+	if (options.priority > 1)
+		options.priority--;
+	error = bpf_tc_attach(&hook, &options);
+	if (error == 0 || options.priority != 1)
+		return error;
+	/* another kind of filter has it: nobody can come before that */
+	options.priority = 0;
+	return bpf_tc_attach(&hook, &options);
+}
+
 int
 clsact_attach(const int programs[2], int ifindex, bool loopback)
 {
@@ -331,15 +370,9 @@ clsact_attach(const int programs[2], int ifindex, bool loopback)
 	int error = self.id == 0 ? begin() : 0;
 
 	error = error ? error : make_qdisc(ifindex, &made);
-	for (size_t i = 0; error == 0 && i < (loopback ? 1 : 2); i++) {
-		LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
-			    .attach_point = points[i]);
-		/* without a priority it comes before those that are there */
-		LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = programs[i],
-			    .handle = self.id | (made ? MADE_QDISC : 0));
-
-		error = bpf_tc_attach(&hook, &options);
-	}
+	for (size_t i = 0; error == 0 && i < (loopback ? 1 : 2); i++)
+		error = add_filter(ifindex, points[i], programs[i],
+				   self.id | (made ? MADE_QDISC : 0));
 	if (error != 0 && self.id != 0)
 		clean(ifindex, self.id);
 	return error;

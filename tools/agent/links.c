@@ -61,7 +61,8 @@ static int
 read_datagram(int fd, int flags, links_handler *handler, void *context,
 	      bool *done)
 {
-	_Alignas(struct nlmsghdr) static char buffer[MESSAGES_SIZE];
+	/* not static: a handler may well ask rtnetlink something itself */
+	_Alignas(struct nlmsghdr) char buffer[MESSAGES_SIZE];
 	const struct nlmsghdr *message = (const struct nlmsghdr *)buffer;
 	ssize_t size;
 	struct link link;

@@ -8,9 +8,11 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -66,10 +68,30 @@ mount_sys(void)
 	return mount("sysfs", "/sys", "sysfs", MS_RDONLY, NULL);
 }
 
+/* Whether this process is there already. */
+static bool
+is_here(int fd)
+{
+	struct stat there, here;
+
+	return fstat(fd, &there) == 0 &&
+	       stat("/proc/self/ns/net", &here) == 0 &&
+	       there.st_dev == here.st_dev && there.st_ino == here.st_ino;
+}
+
+int
+netns_enter_fd(int fd, struct failure *failure)
+{
+	if (is_here(fd) || (setns(fd, CLONE_NEWNET) == 0 && mount_sys() == 0))
+		return 0;
+	return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
+		    "cannot enter the network namespace: %s", strerror(errno));
+}
+
 int
 netns_enter(const char *name, struct failure *failure)
 {
-	int fd;
+	int fd, result;
 
 	if (name[0] == '\0')
 		return 0;
@@ -77,19 +99,16 @@ netns_enter(const char *name, struct failure *failure)
 	if (fd < 0 && errno == ENOENT)
 		return fail(failure, EBPFTLS_REASON_NO_SUCH_DEVICE,
 			    "no network namespace '%s': neither in /run/netns "
-			    "nor a path nor a pid",
+			    "nor an absolute path nor a pid",
 			    name);
 	if (fd < 0 && errno == EINVAL)
 		return fail(failure, EBPFTLS_REASON_NO_SUCH_DEVICE,
 			    "'%s' is not a network namespace", name);
-	if (fd < 0 || setns(fd, CLONE_NEWNET) != 0 || mount_sys() != 0) {
-		fail(failure, EBPFTLS_REASON_NO_PERMISSION,
-		     "cannot enter the network namespace '%s': %s", name,
-		     strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
+	if (fd < 0)
+		return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
+			    "cannot open the network namespace '%s': %s", name,
+			    strerror(errno));
+	result = netns_enter_fd(fd, failure);
 	close(fd);
-	return 0;
+	return result;
 }

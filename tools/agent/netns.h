@@ -12,4 +12,7 @@
  */
 int netns_enter(const char *name, struct failure *failure);
 
+/* The same for one that is open already; it stays open. */
+int netns_enter_fd(int fd, struct failure *failure);
+
 #endif

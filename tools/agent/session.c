@@ -34,6 +34,7 @@
 struct session {
 	int sock;
 	bool is_root; /* the peer */
+	int netns;    /* the peer's, or -1: where this process is */
 	struct ebpftls_open request;
 	bool any;
 	struct link link; /* that the request names */
@@ -56,7 +57,9 @@ receive_request(struct session *session, struct failure *failure)
 	int type =
 	    ebpftls_control_receive(session->sock, &message, fds, &count);
 
-	if (type > 0)
+	if (type == EBPFTLS_OPEN && count == 1)
+		session->netns = fds[0];
+	else if (type > 0)
 		ebpftls_control_close(fds, count);
 	if (type != EBPFTLS_OPEN)
 		return fail(failure, EBPFTLS_REASON_OTHER,
@@ -69,6 +72,15 @@ receive_request(struct session *session, struct failure *failure)
 			    "a snapshot length of %u bytes is not possible",
 			    message.open.snaplen);
 	return 0;
+}
+
+/* Where the peer is, and from there where it wants to go. */
+static int
+enter_namespace(const struct session *session, struct failure *failure)
+{
+	if (session->netns >= 0 && netns_enter_fd(session->netns, failure) != 0)
+		return -1;
+	return netns_enter(session->request.netns, failure);
 }
 
 static int
@@ -291,7 +303,7 @@ set_up(struct session *session, const struct session_options *options,
 	if (receive_request(session, failure) != 0 ||
 	    policy_admit(session->sock, options->group, &session->is_root,
 			 failure) != 0 ||
-	    netns_enter(session->request.netns, failure) != 0 ||
+	    enter_namespace(session, failure) != 0 ||
 	    find_interface(session, failure) != 0 ||
 	    open_packet_socket(session, failure) != 0 ||
 	    load(session, failure) != 0 || attach(session, failure) != 0)
@@ -382,6 +394,7 @@ session_run(int sock, const struct session_options *options)
 {
 	struct session session = {
 		.sock = sock,
+		.netns = -1,
 		.attachments.clsact = options->clsact,
 		.links = -1,
 		.clock = -1,
@@ -397,7 +410,7 @@ session_run(int sock, const struct session_options *options)
 	attach_close(&session.attachments);
 	capture_close(&session.capture);
 	ebpftls_control_close((int[]){ session.links, session.clock,
-				       session.packet },
-			      3);
+				       session.packet, session.netns },
+			      4);
 	return result;
 }
