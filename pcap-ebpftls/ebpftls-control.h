@@ -28,6 +28,12 @@
 #define EBPFTLS_TEXT_SIZE  256 /* PCAP_ERRBUF_SIZE */
 #define EBPFTLS_RINGS_MAX  64  /* the kernel's limit is 253 descriptors */
 
+/* An Ethernet header with the tags of any frame that is seen in practice. */
+#define EBPFTLS_LINK_HEADER_MAX 32
+
+/* libpcap's largest snapshot length, of a frame whose header is replaced */
+#define EBPFTLS_SNAPLEN_MAX (262144 + EBPFTLS_LINK_HEADER_MAX)
+
 enum ebpftls_message {
 	EBPFTLS_OPEN = 1,
 	EBPFTLS_OPENED,

@@ -10,6 +10,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <pcap/sll.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -70,12 +71,47 @@ write_sll2(uint8_t *to, const struct ebpftls_frame *frame, uint8_t address_len,
 	memcpy(to, &header, sizeof(header));
 }
 
+static bool
+is_tag(uint16_t protocol_be)
+{
+	return protocol_be == htons(ETH_P_8021Q) ||
+	       protocol_be == htons(ETH_P_8021AD);
+}
+
+/*
+ * Tags may stand in the frame's bytes: a program sent it so, or it had two.
+ * Then, as a cooked packet socket since Linux 6.11: the protocol is the one
+ * after all tags, and the first counts as metadata if no other does.
+ */
+static void
+read_tags(struct ebpftls_frame *frame, const uint8_t *bytes)
+{
+	uint32_t end = ETH_HLEN;
+
+	if (frame->hatype != ARPHRD_ETHER)
+		return;
+	while (is_tag(frame->protocol) &&
+	       end + VLAN_TAG_SIZE <= frame->caplen) {
+		struct vlan_tag tag;
+
+		memcpy(&tag.tpid, bytes + end - 2, sizeof(tag.tpid));
+		memcpy(&tag.tci, bytes + end, sizeof(tag.tci));
+		if (frame->vlan_tpid == 0) {
+			frame->vlan_tpid = tag.tpid;
+			frame->vlan_tci = ntohs(tag.tci);
+		}
+		memcpy(&frame->protocol, bytes + end + 2,
+		       sizeof(frame->protocol));
+		end += VLAN_TAG_SIZE;
+	}
+}
+
 /* Replaces what stands before the network header. */
 static void
 cook(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
      enum ebpftls_link link)
 {
-	const struct ebpftls_frame *frame = &ring->frame;
+	struct ebpftls_frame *frame = &ring->frame;
 	uint8_t *bytes = ebpftls_ring_own(ring);
 	uint8_t address[SLL_ADDRLEN];
 	uint8_t address_len = sender_address(frame, bytes, address);
@@ -85,6 +121,7 @@ cook(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
 
 	packet->filter_len = frame->len - skip;
 	packet->len = packet->filter_len + size;
+	read_tags(frame, bytes);
 	if (skip > frame->caplen)
 		skip = frame->caplen;
 	packet->caplen = frame->caplen - skip + size;

@@ -217,10 +217,10 @@ start(pcap_t *p)
 {
 	struct pcap_ebpftls *handle = p->priv;
 	struct ebpftls_failure failure;
-	/* what is cut off a link-layer header could not be made anew */
+	/* where our link-layer header replaces a longer one, more is needed */
 	struct ebpftls_open request = {
-		.snaplen =
-		    (uint32_t)(p->snapshot < ETH_HLEN ? ETH_HLEN : p->snapshot),
+		.snaplen = (uint32_t)p->snapshot +
+			   (handle->any ? EBPFTLS_LINK_HEADER_MAX : 0),
 		.buffer_size = (uint32_t)p->opt.buffer_size,
 		.promisc = p->opt.promisc != 0,
 		.immediate = p->opt.immediate != 0,

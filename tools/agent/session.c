@@ -28,9 +28,6 @@
 #include "netns.h"
 #include "policy.h"
 
-/* The largest snapshot length that libpcap knows. */
-#define SNAPLEN_MAX 262144
-
 struct session {
 	int sock;
 	bool is_root; /* the peer */
@@ -67,7 +64,8 @@ receive_request(struct session *session, struct failure *failure)
 			    "know - is it of the same version as libpcap?");
 	session->request = message.open;
 	session->any = strcmp(message.open.interface, "any") == 0;
-	if (message.open.snaplen == 0 || message.open.snaplen > SNAPLEN_MAX)
+	if (message.open.snaplen == 0 ||
+	    message.open.snaplen > EBPFTLS_SNAPLEN_MAX)
 		return fail(failure, EBPFTLS_REASON_OTHER,
 			    "a snapshot length of %u bytes is not possible",
 			    message.open.snaplen);
