@@ -44,17 +44,18 @@ find_line(const char *path, const char *start, char *line, int size)
 	return found;
 }
 
+/* CAP_SYS_ADMIN stands for those that were split off it. */
 static const char *
 missing_capability(void)
 {
 	static const struct {
-		int number;
 		const char *name;
+		unsigned long long any_of;
 	} needed[] = {
-		{ CAP_BPF, "CAP_BPF" },
-		{ CAP_PERFMON, "CAP_PERFMON" },
-		{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },
-		{ CAP_NET_RAW, "CAP_NET_RAW" },
+		{ "CAP_BPF", 1ULL << CAP_BPF | 1ULL << CAP_SYS_ADMIN },
+		{ "CAP_PERFMON", 1ULL << CAP_PERFMON | 1ULL << CAP_SYS_ADMIN },
+		{ "CAP_NET_ADMIN", 1ULL << CAP_NET_ADMIN },
+		{ "CAP_NET_RAW", 1ULL << CAP_NET_RAW },
 	};
 	unsigned long long effective;
 	char line[128];
@@ -63,7 +64,7 @@ missing_capability(void)
 	    sscanf(line, "CapEff: %llx", &effective) != 1)
 		return NULL;
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		if (!(effective >> needed[i].number & 1))
+		if (!(effective & needed[i].any_of))
 			return needed[i].name;
 	return NULL;
 }
@@ -94,7 +95,8 @@ fail_refused(struct failure *failure, int error, const char *what)
 			    "'confidentiality' (%s), which forbids eBPF to "
 			    "read its memory",
 			    what, LOCKDOWN_PATH);
-	if ((error == EPERM || error == EACCES) && capability != NULL)
+	/* not always with EPERM: the loader stumbles before the kernel can */
+	if (capability != NULL)
 		return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
 			    "%s: %s is required and ebpftls-agent was started "
 			    "without it",

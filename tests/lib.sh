@@ -1,0 +1,387 @@
+# Shared helpers of the shell tests: result lines, bounded waiting, network
+# namespaces that vanish with the test, and pairs of captures.
+#
+# Sourced by bash after "set -eu". What the helpers make is undone when the
+# test exits, however it exits; a test adds its own steps with at_exit.
+#
+# EBPFTLS_RUN	runs a program with our libpcap (default $BUILD/run)
+# DEVPREFIX	what stands before an interface's name to make it our device.
+#		Empty: plain is compared with plain, which proves the test.
+# AGENT_OPTIONS	what the agent is started with, if anything
+#
+# shellcheck shell=bash
+
+: "${TOP:=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}"
+: "${BUILD:=$TOP/build}"
+: "${EBPFTLS_RUN:=$BUILD/run}"
+: "${DEVPREFIX=ebpftls:}"
+PATH=$PATH:/usr/sbin:/sbin
+export TOP BUILD EBPFTLS_RUN DEVPREFIX PATH
+export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
+
+PYTHON=/usr/bin/python3
+TESTS=$TOP/tests
+failures=0
+
+# --- result lines -----------------------------------------------------------
+
+pass() { echo "PASS $1"; }
+skip() { echo "SKIP $1: $2"; }
+
+fail()
+{
+	echo "FAIL $1: $2"
+	failures=$((failures + 1))
+}
+
+# detail FILE: the last lines of a log, as free-form detail under a result.
+detail()
+{
+	[ ! -s "$1" ] || tail -n "${2:-5}" "$1" | sed 's/^/  | /'
+}
+
+# check NAME WHY COMMAND...: one case that is one condition.
+check()
+{
+	local name=$1 why=$2
+	shift 2
+	if "$@"; then pass "$name"; else fail "$name" "$why"; fi
+}
+
+finish() { [ "$failures" -eq 0 ]; exit; }
+
+# plain: true when the test proves itself on the plain device.
+plain() { [ -z "$DEVPREFIX" ]; }
+
+# --- the end of the test ----------------------------------------------------
+
+cleanup_steps=()
+at_exit() { cleanup_steps+=("$1"); }
+
+run_cleanup()
+{
+	local i
+	trap - EXIT
+	set +e
+	for ((i = ${#cleanup_steps[@]} - 1; i >= 0; i--)); do
+		eval "${cleanup_steps[i]}"
+	done
+}
+trap run_cleanup EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# A folder that the user "tcpdump" may write to: tcpdump opens its savefile
+# after it has dropped its privileges.
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/ebpftls-test.XXXXXX")
+chmod 1777 "$scratch"
+at_exit 'rm -rf "$scratch"'
+
+# "${ours[@]}" PROGRAM ARG...: the program with our library, unless plain.
+ours=()
+if ! plain; then
+	ours=("$EBPFTLS_RUN")
+	if [ -n "${AGENT_OPTIONS:-}" ]; then
+		printf '#!/bin/sh\nexec "%s" %s "$@"\n' \
+		    "$BUILD/ebpftls-agent" "$AGENT_OPTIONS" >"$scratch/optioned"
+		chmod 755 "$scratch/optioned"
+		ours+=(env "EBPFTLS_AGENT=$scratch/optioned")
+	fi
+fi
+
+# --- waiting and processes --------------------------------------------------
+
+# clock: hundredths of a second, on a clock that nobody sets.
+clock()
+{
+	local up
+	read -r up _ </proc/uptime
+	REPLY=${up/./}
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds; false if it never
+# does within the bound.
+wait_for()
+{
+	local end
+	clock
+	end=$((REPLY + $1 * 100))
+	shift
+	until "$@"; do
+		clock
+		[ "$REPLY" -lt "$end" ] || return 1
+		sleep 0.02
+	done
+}
+
+running() { kill -0 "$1" 2>/dev/null && [ "$(pstate "$1")" != Z ]; }
+pstate() { sed 's/.*) \(.\).*/\1/' "/proc/$1/stat" 2>/dev/null || :; }
+gone() { ! running "$1"; }
+
+# Every process the test starts, daemons included, stays in the test's own
+# control group: that is how an agent is known to be ours, and how nothing is
+# left running.
+cgroup=
+cgroup_enter()
+{
+	local root
+	root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+	[ -n "$root" ] && mkdir "$root/ebpftls-test.$$" 2>/dev/null || return 0
+	cgroup=$root/ebpftls-test.$$
+	at_exit cgroup_leave
+	echo $$ >"$cgroup/cgroup.procs"
+}
+
+cgroup_kill()
+{
+	local p
+	for p in $(cat "$cgroup/cgroup.procs"); do
+		[ "$p" = $$ ] || kill -9 "$p" 2>/dev/null
+	done
+	[ "$(wc -l <"$cgroup/cgroup.procs")" -le 2 ]
+}
+
+cgroup_leave()
+{
+	wait_for 5 cgroup_kill
+	echo $$ >"${cgroup%/*}/cgroup.procs"
+	wait_for 5 rmdir "$cgroup" 2>/dev/null
+}
+
+# agents: the pids of the agents that this test's captures have started. One
+# that has ended is its parent's business: the init process collects it when
+# it likes, and any other parent shows as a child of the program.
+agents()
+{
+	local p
+	for p in $(pgrep -x ebpftls-agent); do
+		running "$p" || continue
+		[ -n "$cgroup" ] && ! grep -qs "/${cgroup##*/}$" \
+		    "/proc/$p/cgroup" || echo "$p"
+	done
+}
+
+no_agent() { [ -z "$(agents)" ]; }
+
+# --- namespaces -------------------------------------------------------------
+
+# ns_make VAR: a namespace with lo up and no traffic of its own; its name goes
+# to VAR.
+ns_make()
+{
+	local name=et$$-$1
+	ip netns add "$name"
+	at_exit "ip netns del $name"
+	ip netns exec "$name" sh -c '
+		cd /proc/sys/net/ipv6/conf
+		for c in default all; do
+			echo 0 >$c/autoconf
+			echo 0 >$c/accept_ra
+			echo 0 >$c/accept_dad
+			echo 0 >$c/router_solicitations
+			echo 0 >$c/mldv2_unsolicited_report_interval
+		done
+		echo 1 >default/addr_gen_mode
+		echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore'
+	ip -n "$name" link set lo up
+	printf -v "$1" %s "$name"
+}
+
+# addresses NS DEV NET HOST: 10.NET.0.HOST and fdNET::HOST; device up.
+addresses()
+{
+	ip -n "$1" link set "$2" up
+	ip -n "$1" addr add "10.$3.0.$4/24" dev "$2"
+	ip -n "$1" addr add "fd$3::$4/64" dev "$2" nodad
+}
+
+# veth_pair NS1 DEV1 NS2 DEV2 NET: both ends with addresses .1 and .2.
+veth_pair()
+{
+	ip -n "$1" link add "$2" type veth peer name "$4" netns "$3"
+	addresses "$1" "$2" "$5" 1
+	addresses "$3" "$4" "$5" 2
+}
+
+# in_ns NS COMMAND...: in place of this shell, so for background jobs and
+# subshells. "-" is the namespace of the test itself.
+in_ns()
+{
+	local ns=$1
+	shift
+	if [ "$ns" = - ]; then exec "$@"; else exec ip netns exec "$ns" "$@"; fi
+}
+
+# --- captures ---------------------------------------------------------------
+# A capture is a tcpdump that writes $scratch/NAME.pcap; its messages are in
+# NAME.err and its pid in pid[NAME].
+
+declare -A pid=()
+
+# capture NAME NS RUNNER DEVICE [OPTION...]: start, and wait until it listens.
+# RUNNER is "plain" or "ours".
+capture()
+{
+	local name=$1 ns=$2 runner=$3 device=$4 run=()
+	shift 4
+	[ "$runner" = plain ] || run=("${ours[@]}")
+	rm -f "$scratch/$name.pcap"
+	: >"$scratch/$name.err"
+	in_ns "$ns" "${run[@]}" tcpdump -i "$device" -U -n \
+	    -w "$scratch/$name.pcap" "$@" 2>"$scratch/$name.err" &
+	pid[$name]=$!
+	wait_for 15 listening "$name" && ! gone "${pid[$name]}"
+}
+
+listening()
+{
+	grep -q 'listening on' "$scratch/$1.err" || gone "${pid[$1]}"
+}
+
+# has_mark NAME MARK: the marker packet is in the capture's file by now.
+has_mark()
+{
+	tail -c 65536 "$scratch/$1.pcap" 2>/dev/null |
+	    grep -qa "ebpftls-mark:$2;"
+}
+
+marked_or_gone() { has_mark "$1" "$2" || gone "${pid[$1]}"; }
+
+# capture_end NAME...: SIGINT, and wait until they are gone.
+capture_end()
+{
+	local name rc=0
+	for name; do
+		kill -INT "${pid[$name]}" 2>/dev/null || :
+	done
+	for name; do
+		wait_for 10 gone "${pid[$name]}" ||
+		    kill -9 "${pid[$name]}" || :
+		wait "${pid[$name]}" || rc=1
+	done
+	return $rc
+}
+
+nothing_dropped() { grep -q '^0 packets dropped by kernel' "$scratch/$1.err"; }
+
+# pair NAME NS DEVICE [OPTION...]: plain (NAME.a) and ours (NAME.b), the same
+# options, side by side. The device may be IFACE@NETNS for ours.
+pair()
+{
+	local name=$1 ns=$2 device=$3
+	shift 3
+	capture "$name.a" "$ns" plain "$device" "$@" ||
+	    { fail "$name" "plain tcpdump did not start"
+	      detail "$scratch/$name.a.err"; return 1; }
+	capture "$name.b" "$ns" ours "$DEVPREFIX$device" "$@" ||
+	    { fail "$name" "tcpdump on $DEVPREFIX$device did not start"
+	      detail "$scratch/$name.b.err"; return 1; }
+}
+
+# pair_end MARK NAME...: wait until both files of each pair have the marker,
+# then end the captures.
+pair_end()
+{
+	local mark=$1 name side rc=0
+	shift
+	for name; do
+		for side in a b; do
+			wait_for 15 marked_or_gone "$name.$side" "$mark" || :
+			has_mark "$name.$side" "$mark" && continue
+			fail "$name" "marker $mark never came to $name.$side"
+			rc=1
+		done
+	done
+	pair_stop "$@" && return $rc
+}
+
+# blind_end NAME...: the same for pairs in immediate mode whose files cannot
+# show the marker. Another pair, not in immediate mode, has shown it: so what
+# is still to come to these is on its way.
+blind_end()
+{
+	local name
+	for name; do
+		wait_for 5 drained "$name" ||
+		    echo "  $name: the two captures hold different amounts"
+	done
+	pair_stop "$@"
+}
+
+# drained NAME: both sides of the pair wait for packets and hold equally many.
+drained()
+{
+	[ "$(pstate "${pid[$1.a]}")$(pstate "${pid[$1.b]}")" = SS ] &&
+	    [ "$(count "$1.a")" = "$(count "$1.b")" ]
+}
+
+# pair_stop NAME...: end both captures of each pair, which must say that they
+# lost nothing.
+pair_stop()
+{
+	local name rc=0
+	for name; do
+		capture_end "$name.a" "$name.b" &&
+		    nothing_dropped "$name.a" && nothing_dropped "$name.b" &&
+		    continue
+		fail "$name" "a tcpdump dropped packets or ended with an error"
+		detail "$scratch/$name.a.err"
+		detail "$scratch/$name.b.err"
+		rc=1
+	done
+	return $rc
+}
+
+# count NAME: how many packets a capture's file holds, and how many of them are
+# cut short.
+count() { "$PYTHON" "$TESTS/pcapcmp.py" count "$scratch/$1.pcap"; }
+
+traffic() { "$PYTHON" "$TESTS/traffic.py" "$@"; }
+
+# cases LOG CASE...: traffic between the ends $near and $far of a link, with
+# markers; false and a FAIL line for LOG if the generator stopped. With $prefix
+# before their names the cases add to those that the log has.
+cases()
+{
+	local log=$1
+	shift
+	[ -n "${prefix:-}" ] || rm -f "$scratch/$log.log"
+	traffic run --near "$near" --far "$far" --log "$scratch/$log.log" \
+	    --prefix "${prefix:-}" "$@" 2>"$scratch/$log.traffic" && return 0
+	fail "$log/traffic" "the generator stopped"
+	detail "$scratch/$log.traffic" 12
+	return 1
+}
+
+# judge NAME LOG [OPTION...]: compare the two files of a pair over the cases
+# of a log. The result lines come from the judge; $title may name them.
+judge()
+{
+	local name=$1 log=$2
+	shift 2
+	! plain || set -- --unordered "$@"
+	"$PYTHON" "$TESTS/pcapcmp.py" --label "${title:-$name}" \
+	    --log "$scratch/$log.log" "$@" "$scratch/$name.a.pcap" \
+	    "$scratch/$name.b.pcap" || failures=$((failures + 1))
+}
+
+# --- somebody else's TC programs ----------------------------------------------
+
+# bpffs: a bpf file system at $bpf, for the programs of bpfprog.
+bpffs()
+{
+	bpf=$scratch/bpf
+	mkdir "$bpf"
+	mount -t bpf bpf "$bpf"
+	at_exit 'umount "$bpf"'
+}
+
+# bpfprog COMMAND NAME ARG...: netns/bpfprog.py on the folder NAME.
+bpfprog()
+{
+	local command=$1 name=$2
+	shift 2
+	mkdir -p "$bpf/$name"
+	"$PYTHON" "$TESTS/netns/bpfprog.py" "$command" "$bpf/$name" "$@"
+}
