@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -32,13 +33,14 @@
 #include <unistd.h>
 
 #include "links.h"
+#include "netlink.h"
 
 #define OUR_NAME    "ebpftls_" /* what our programs' names begin with */
 #define MADE_QDISC  0x80000000U
 #define IDENTITY    0x7fffffffU
 #define FILTERS_MAX 64
-#define BUFFER_SIZE 32768
 #define EVERY_DEAD  0 /* instead of an identity */
+#define LOCK_MS	    2000
 
 static const enum bpf_tc_attach_point points[] = { BPF_TC_INGRESS,
 						   BPF_TC_EGRESS };
@@ -119,8 +121,26 @@ parse(const struct nlmsghdr *message, struct filter *filter)
 	return true;
 }
 
+struct filter_list {
+	struct filter *filters;
+	size_t count;
+};
+
 static int
-request_filters(int sock, int ifindex, enum bpf_tc_attach_point point)
+take(void *context, const struct nlmsghdr *message)
+{
+	struct filter_list *list = context;
+
+	if (list->count < FILTERS_MAX &&
+	    parse(message, &list->filters[list->count]))
+		list->count++;
+	return 0;
+}
+
+/* The filters at one point, at most FILTERS_MAX. Returns how many. */
+static size_t
+list_filters(int ifindex, enum bpf_tc_attach_point point,
+	     struct filter filters[FILTERS_MAX])
 {
 	const struct {
 		struct nlmsghdr header;
@@ -134,36 +154,14 @@ request_filters(int sock, int ifindex, enum bpf_tc_attach_point point)
 							    ? TC_H_MIN_INGRESS
 							    : TC_H_MIN_EGRESS),
 	};
-
-	return send(sock, &request, sizeof(request), 0) < 0 ? -errno : 0;
-}
-
-/* The filters at one point, at most FILTERS_MAX. Returns how many. */
-static size_t
-list_filters(int ifindex, enum bpf_tc_attach_point point, struct filter *list)
-{
-	_Alignas(struct nlmsghdr) char buffer[BUFFER_SIZE];
+	struct filter_list list = { filters, 0 };
 	int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	bool done = sock < 0 || request_filters(sock, ifindex, point) != 0;
-	size_t count = 0;
 
-	while (!done) {
-		const struct nlmsghdr *message = (struct nlmsghdr *)buffer;
-		ssize_t size = recv(sock, buffer, sizeof(buffer), 0);
-
-		done = size <= 0;
-		for (int left = (int)size; !done && NLMSG_OK(message, left);
-		     message = NLMSG_NEXT(message, left)) {
-			done = message->nlmsg_type == NLMSG_DONE ||
-			       message->nlmsg_type == NLMSG_ERROR;
-			if (!done && count < FILTERS_MAX &&
-			    parse(message, &list[count]))
-				count++;
-		}
-	}
-	if (sock >= 0)
-		close(sock);
-	return count;
+	if (sock < 0)
+		return 0;
+	netlink_dump(sock, &request, sizeof(request), take, &list);
+	close(sock);
+	return list.count;
 }
 
 /* `id`: whose filters go; EVERY_DEAD: those whose agent has died. */
@@ -177,6 +175,24 @@ must_go(const struct filter *filter, uint32_t id)
 	return id == EVERY_DEAD ? !is_alive(owner) : owner == id;
 }
 
+/*
+ * Captures that share a qdisc make and remove it one after the other. The
+ * lock is on the network namespace itself and ends with its holder. Anybody
+ * can hold it who is in the namespace: so after a while we go on without.
+ * Returns a descriptor to close.
+ */
+static int
+lock(void)
+{
+	int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	for (int i = 0; i < LOCK_MS && flock(fd, LOCK_EX | LOCK_NB) != 0 &&
+			errno == EWOULDBLOCK;
+	     i++)
+		usleep(1000);
+	return fd;
+}
+
 static void
 clean(int ifindex, uint32_t id)
 {
@@ -184,6 +200,7 @@ clean(int ifindex, uint32_t id)
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	struct filter list[FILTERS_MAX];
 	bool made_qdisc = false, used = false;
+	int locked = lock();
 
 	for (size_t i = 0; i < 2; i++) {
 		size_t count = list_filters(ifindex, points[i], list);
@@ -205,6 +222,7 @@ clean(int ifindex, uint32_t id)
 	}
 	if (made_qdisc && !used)
 		bpf_tc_hook_destroy(&qdisc);
+	close(locked);
 }
 
 static int
@@ -366,14 +384,18 @@ add_filter(int ifindex, enum bpf_tc_attach_point point, int program,
 int
 clsact_attach(const int programs[2], int ifindex, bool loopback)
 {
+	int error = self.id == 0 ? begin() : 0, locked;
 	bool made;
-	int error = self.id == 0 ? begin() : 0;
 
-	error = error ? error : make_qdisc(ifindex, &made);
+	if (error != 0)
+		return error;
+	locked = lock();
+	error = make_qdisc(ifindex, &made);
 	for (size_t i = 0; error == 0 && i < (loopback ? 1 : 2); i++)
 		error = add_filter(ifindex, points[i], programs[i],
 				   self.id | (made ? MADE_QDISC : 0));
-	if (error != 0 && self.id != 0)
+	close(locked);
+	if (error != 0)
 		clean(ifindex, self.id);
 	return error;
 }

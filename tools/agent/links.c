@@ -5,13 +5,12 @@
 #include "links.h"
 
 #include <errno.h>
-#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MESSAGES_SIZE 65536
+#include "netlink.h"
 
 int
 links_open(void)
@@ -56,31 +55,21 @@ parse(const struct nlmsghdr *message, struct link *link)
 	return true;
 }
 
-/* One datagram; `done` at the end of a dump. */
-static int
-read_datagram(int fd, int flags, links_handler *handler, void *context,
-	      bool *done)
-{
-	/* not static: a handler may well ask rtnetlink something itself */
-	_Alignas(struct nlmsghdr) char buffer[MESSAGES_SIZE];
-	const struct nlmsghdr *message = (const struct nlmsghdr *)buffer;
-	ssize_t size;
-	struct link link;
-	int result = 0;
+/* Whom links_list() and links_read() call. */
+struct reader {
+	links_handler *handler;
+	void *context;
+};
 
-	do
-		size = recv(fd, buffer, sizeof(buffer), flags);
-	while (size < 0 && errno == EINTR);
-	if (size < 0)
-		return -errno;
-	for (int left = (int)size; result == 0 && NLMSG_OK(message, left);
-	     message = NLMSG_NEXT(message, left)) {
-		if (message->nlmsg_type == NLMSG_DONE)
-			*done = true;
-		else if (parse(message, &link))
-			result = handler(context, &link);
-	}
-	return result;
+static int
+tell(void *context, const struct nlmsghdr *message)
+{
+	const struct reader *reader = context;
+	struct link link;
+
+	if (!parse(message, &link))
+		return 0;
+	return reader->handler(reader->context, &link);
 }
 
 int
@@ -95,26 +84,22 @@ links_list(int fd, links_handler *handler, void *context)
 		.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
 		.info.ifi_family = AF_UNSPEC,
 	};
-	bool done = false;
-	int result = 0;
+	struct reader reader = { handler, context };
 
-	if (send(fd, &request, sizeof(request), 0) < 0)
-		return -errno;
-	while (result == 0 && !done)
-		result = read_datagram(fd, 0, handler, context, &done);
-	return result;
+	return netlink_dump(fd, &request, sizeof(request), tell, &reader);
 }
 
 int
 links_read(int fd, links_handler *handler, void *context)
 {
+	struct reader reader = { handler, context };
 	bool done = false;
 	int result;
 
 	do
 		result =
-		    read_datagram(fd, MSG_DONTWAIT, handler, context, &done);
-	while (result == 0);
+		    netlink_receive(fd, MSG_DONTWAIT, tell, &reader, &done);
+	while (result == 0 && !done);
 	if (result == -ENOBUFS)
 		return links_list(fd, handler, context);
 	return result == -EAGAIN ? 0 : result;

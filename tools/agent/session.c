@@ -213,6 +213,11 @@ attach(struct session *session, struct failure *failure)
 		error = attach_add(&session->attachments, &session->link);
 	if (error == -ENODEV)
 		return fail(failure, EBPFTLS_REASON_NO_SUCH_DEVICE, "%s", "");
+	if (error == -EADDRINUSE)
+		return fail(
+		    failure, EBPFTLS_REASON_OTHER,
+		    "somebody's \"ingress\" qdisc is where this kernel's "
+		    "captures need a \"clsact\" qdisc, see tc(8)");
 	if (error != 0)
 		return fail_refused(failure, -error,
 				    "cannot attach the capture programs");
