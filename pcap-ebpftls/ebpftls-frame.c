@@ -84,24 +84,24 @@ is_tag(uint16_t protocol_be)
  * after all tags, and the first counts as metadata if no other does.
  */
 static void
-read_tags(struct ebpftls_frame *frame, const uint8_t *bytes)
+read_tags(struct ebpftls_packet *packet, const struct ebpftls_frame *frame,
+	  const uint8_t *bytes)
 {
 	uint32_t end = ETH_HLEN;
 
 	if (frame->hatype != ARPHRD_ETHER)
 		return;
-	while (is_tag(frame->protocol) &&
+	while (is_tag(packet->protocol_be) &&
 	       end + VLAN_TAG_SIZE <= frame->caplen) {
-		struct vlan_tag tag;
+		uint16_t tci;
 
-		memcpy(&tag.tpid, bytes + end - 2, sizeof(tag.tpid));
-		memcpy(&tag.tci, bytes + end, sizeof(tag.tci));
-		if (frame->vlan_tpid == 0) {
-			frame->vlan_tpid = tag.tpid;
-			frame->vlan_tci = ntohs(tag.tci);
+		memcpy(&tci, bytes + end, sizeof(tci));
+		if (packet->tpid_be == 0) {
+			packet->tpid_be = packet->protocol_be;
+			packet->tci = ntohs(tci);
 		}
-		memcpy(&frame->protocol, bytes + end + 2,
-		       sizeof(frame->protocol));
+		memcpy(&packet->protocol_be, bytes + end + 2,
+		       sizeof(packet->protocol_be));
 		end += VLAN_TAG_SIZE;
 	}
 }
@@ -111,7 +111,7 @@ static void
 cook(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
      enum ebpftls_link link)
 {
-	struct ebpftls_frame *frame = &ring->frame;
+	const struct ebpftls_frame *frame = &ring->frame;
 	uint8_t *bytes = ebpftls_ring_own(ring);
 	uint8_t address[SLL_ADDRLEN];
 	uint8_t address_len = sender_address(frame, bytes, address);
@@ -121,7 +121,7 @@ cook(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
 
 	packet->filter_len = frame->len - skip;
 	packet->len = packet->filter_len + size;
-	read_tags(frame, bytes);
+	read_tags(packet, frame, bytes);
 	if (skip > frame->caplen)
 		skip = frame->caplen;
 	packet->caplen = frame->caplen - skip + size;
@@ -142,18 +142,36 @@ ebpftls_frame_link(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
 	packet->caplen = ring->frame.caplen;
 	packet->len = ring->frame.len;
 	packet->filter_len = ring->frame.len;
+	packet->protocol_be = ring->frame.protocol;
+	packet->tpid_be = ring->frame.vlan_tpid;
+	packet->tci = ring->frame.vlan_tci;
 	if (link == EBPFTLS_LINK_SLL || link == EBPFTLS_LINK_SLL2)
 		cook(packet, ring, link);
+}
+
+/* The bytes of a packet that was made of the ring's own copy. */
+static uint8_t *
+own_bytes(const struct ebpftls_packet *packet, struct ebpftls_ring *ring)
+{
+	ptrdiff_t start = packet->bytes - ring->bytes; /* negative if cooked */
+
+	return ebpftls_ring_own(ring) + start;
+}
+
+static void
+set_protocol(const struct ebpftls_packet *packet, struct ebpftls_ring *ring,
+	     uint32_t offset)
+{
+	memcpy(own_bytes(packet, ring) + offset, &packet->protocol_be,
+	       sizeof(packet->protocol_be));
 }
 
 static void
 restore_tag(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
 	    uint32_t offset)
 {
-	struct vlan_tag tag = { ring->frame.vlan_tpid,
-				htons(ring->frame.vlan_tci) };
-	ptrdiff_t start = packet->bytes - ring->bytes; /* negative if cooked */
-	uint8_t *bytes = ebpftls_ring_own(ring) + start - VLAN_TAG_SIZE;
+	struct vlan_tag tag = { packet->tpid_be, htons(packet->tci) };
+	uint8_t *bytes = own_bytes(packet, ring) - VLAN_TAG_SIZE;
 
 	memmove(bytes, bytes + VLAN_TAG_SIZE, offset);
 	memcpy(bytes + offset, &tag, sizeof(tag));
@@ -166,21 +184,25 @@ void
 ebpftls_frame_finish(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
 		     enum ebpftls_link link, uint32_t snaplen)
 {
-	uint32_t offset;
+	uint32_t tag_at = UINT32_MAX; /* SLL2 has no place for it */
 
 	switch (link) {
 	case EBPFTLS_LINK_ETHERNET:
-		offset = 2 * ETH_ALEN;
+		tag_at = 2 * ETH_ALEN;
 		break;
 	case EBPFTLS_LINK_SLL:
-		offset = offsetof(struct sll_header, sll_protocol);
+		tag_at = offsetof(struct sll_header, sll_protocol);
+		set_protocol(packet, ring, tag_at);
 		break;
-	default: /* SLL2 has no place for it, says pcap-linux.c */
-		offset = UINT32_MAX;
+	case EBPFTLS_LINK_SLL2:
+		set_protocol(packet, ring,
+			     offsetof(struct sll2_header, sll2_protocol));
+		break;
+	case EBPFTLS_LINK_AS_IS:
 		break;
 	}
-	if (ring->frame.vlan_tpid != 0 && packet->caplen >= offset)
-		restore_tag(packet, ring, offset);
+	if (packet->tpid_be != 0 && packet->caplen >= tag_at)
+		restore_tag(packet, ring, tag_at);
 	if (packet->caplen > snaplen)
 		packet->caplen = snaplen;
 }

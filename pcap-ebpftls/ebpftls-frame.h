@@ -20,6 +20,11 @@ struct ebpftls_packet {
 	uint32_t caplen;
 	uint32_t len;
 	uint32_t filter_len; /* what a filter takes for the packet's length */
+
+	/* what the finished packet has, of a cooked header and a tag */
+	uint16_t protocol_be;
+	uint16_t tpid_be; /* 0: no tag */
+	uint16_t tci;
 };
 
 /*

@@ -35,7 +35,7 @@
 /* What libbpf last had to say. */
 static char last_message[128];
 
-static int
+__attribute__((format(printf, 2, 0))) static int
 keep_message(enum libbpf_print_level level, const char *format, va_list args)
 {
 	if (level == LIBBPF_WARN)

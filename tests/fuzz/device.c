@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Takes any string for a device string. One that names a device must be just
+ * what its parts make when they are put together again.
+ */
+#include "ebpftls-device.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+static void
+require(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void
+compare(const char *name, const struct ebpftls_device *device)
+{
+	char again[sizeof(EBPFTLS_PREFIX) + sizeof(*device) + 1];
+
+	snprintf(again, sizeof(again), EBPFTLS_PREFIX "%s%s%s",
+		 device->interface, device->netns[0] != '\0' ? "@" : "",
+		 device->netns);
+	require(strcmp(again, name) == 0);
+}
+
+static void
+parse(const char *name)
+{
+	char text[EBPFTLS_TEXT_SIZE];
+	struct ebpftls_device device;
+	enum ebpftls_reason reason;
+
+	memset(text, 'x', sizeof(text));
+	reason = ebpftls_device_parse(name, &device, text, sizeof(text));
+	require(memchr(text, '\0', sizeof(text)) != NULL);
+	if (reason == 0)
+		compare(name, &device);
+	else
+		require(text[0] != '\0' ||
+			reason == EBPFTLS_REASON_NO_SUCH_DEVICE);
+}
+
+/* The input with and without the prefix. */
+int
+LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	const size_t prefix = sizeof(EBPFTLS_PREFIX) - 1;
+	char *name = malloc(prefix + size + 1);
+
+	require(name != NULL);
+	memcpy(name, EBPFTLS_PREFIX, prefix);
+	memcpy(name + prefix, bytes, size);
+	name[prefix + size] = '\0';
+	require(ebpftls_device_is_ours(name));
+	parse(name);
+	if (ebpftls_device_is_ours(name + prefix))
+		parse(name + prefix);
+	free(name);
+	return 0;
+}

@@ -1,0 +1,669 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Does the client take from an agent what it needs, and from one that is mad,
+ * mute or dead nothing but a reason? The agent here is a child of ours behind
+ * a service socket, that does as it is told.
+ */
+#define _GNU_SOURCE
+
+#include "ebpftls-client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ebpftls-control-io.h"
+#include "unit/check.h"
+
+#define IMPATIENT_MS 50
+#define NEEDED	     0xfu /* bits of the descriptors that must be there */
+#define CPUS	     80u
+#define NOBODY	     65534
+#define LIFE_SECONDS 60 /* of an agent that nobody ends */
+
+/* What the agent does once it has read the request. */
+typedef void agent(int sock);
+
+static struct ebpftls_client client;
+static struct ebpftls_failure failure;
+static const struct ebpftls_open request = {
+	.snaplen = 1234,
+	.interface = "lo",
+	.netns = "test",
+};
+
+static char folder[] = "/tmp/ebpftls-client-XXXXXX";
+static char path[sizeof(folder) + 16];
+static pid_t child;
+
+/* --- patience ------------------------------------------------------------ */
+
+static bool impatient;
+static int longest_wait;
+
+/* Instead of the C library's: nobody waits a minute for a test. */
+int
+poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+	struct timespec limit;
+
+	if (timeout_ms > longest_wait)
+		longest_wait = timeout_ms;
+	if (impatient && timeout_ms > IMPATIENT_MS)
+		timeout_ms = IMPATIENT_MS;
+	limit.tv_sec = timeout_ms / 1000;
+	limit.tv_nsec = timeout_ms % 1000 * 1000000L;
+	return ppoll(fds, count, timeout_ms < 0 ? NULL : &limit, NULL);
+}
+
+/* --- the agent ----------------------------------------------------------- */
+
+static void
+wait_for_end(int sock)
+{
+	char byte;
+
+	while (recv(sock, &byte, 1, 0) > 0)
+		;
+}
+
+/* The read end of a pipe: ready when the agent, who has the other, is gone. */
+static int
+life(void)
+{
+	static int both[2] = { -1, -1 };
+
+	if (both[0] < 0 && pipe(both) != 0)
+		abort();
+	return both[0];
+}
+
+static void
+say(int sock, union ebpftls_any_message message, enum ebpftls_message type,
+    size_t descriptors)
+{
+	int list[EBPFTLS_RINGS_MAX];
+	int nothing = open("/dev/null", O_RDWR);
+
+	for (int i = 0; i < EBPFTLS_RINGS_MAX; i++)
+		list[i] = i == EBPFTLS_FD_AGENT ? life() : nothing;
+	ebpftls_control_send(sock, &message, type, list, descriptors);
+}
+
+static void
+say_opened(int sock, struct ebpftls_opened opened, size_t descriptors)
+{
+	const union ebpftls_any_message message = { .opened = opened };
+
+	say(sock, message, EBPFTLS_OPENED, descriptors);
+}
+
+/* The rings of `count` CPUs from `first` on. */
+static void
+say_rings(int sock, uint32_t first, uint32_t count, size_t descriptors)
+{
+	union ebpftls_any_message message = { .rings.count = count };
+
+	for (uint32_t i = 0; i < count; i++)
+		message.rings.cpu[i] = first + i;
+	say(sock, message, EBPFTLS_RINGS, descriptors);
+}
+
+static struct ebpftls_opened
+usual(void)
+{
+	return (struct ebpftls_opened){
+		.present = NEEDED,
+		.rings = 70,
+		.counters = CPUS,
+		.ring_size = 8192,
+		.hatype = 772,
+	};
+}
+
+static void
+good(int sock)
+{
+	say_opened(sock, usual(), 4);
+	say_rings(sock, 5, 64, 64);
+	say_rings(sock, 69, 6, 6);
+	wait_for_end(sock);
+}
+
+static void
+generous(int sock)
+{
+	struct ebpftls_opened opened = usual();
+
+	opened.present = 0x7f;
+	opened.rings = 1;
+	say_opened(sock, opened, 7);
+	say_rings(sock, 0, 1, 1);
+	wait_for_end(sock);
+}
+
+static void
+refusing(int sock)
+{
+	union ebpftls_any_message message;
+
+	memset(&message, 0, sizeof(message));
+	message.error.reason = EBPFTLS_REASON_NOT_UP;
+	memset(message.error.text, 'n', EBPFTLS_TEXT_SIZE - 1);
+	say(sock, message, EBPFTLS_ERROR, 0);
+}
+
+static void
+refusing_with_descriptors(int sock)
+{
+	const union ebpftls_any_message message = {
+		.error = { .reason = EBPFTLS_REASON_OTHER, .text = "no" },
+	};
+
+	say(sock, message, EBPFTLS_ERROR, 9);
+}
+
+static void
+refusing_late(int sock)
+{
+	say_opened(sock, usual(), 4);
+	say_rings(sock, 0, 3, 3);
+	refusing(sock);
+}
+
+static void
+silent(int sock)
+{
+	wait_for_end(sock);
+}
+
+static void
+silent_later(int sock)
+{
+	say_opened(sock, usual(), 4);
+	say_rings(sock, 0, 64, 64);
+	wait_for_end(sock);
+}
+
+static void
+gone(int sock)
+{
+	(void)sock;
+}
+
+static void
+gone_after_opened(int sock)
+{
+	say_opened(sock, usual(), 4);
+}
+
+static void
+gone_after_rings(int sock)
+{
+	say_opened(sock, usual(), 4);
+	say_rings(sock, 0, 64, 64);
+}
+
+static void
+garbage(int sock)
+{
+	send(sock, "ebpftls", 7, 0);
+	wait_for_end(sock);
+}
+
+static void
+other_version(int sock)
+{
+	struct ebpftls_opened opened = usual();
+
+	opened.header.magic = EBPFTLS_CONTROL_MAGIC;
+	opened.header.version = EBPFTLS_CONTROL_VERSION + 1;
+	opened.header.type = EBPFTLS_OPENED;
+	opened.header.size = sizeof(opened);
+	send(sock, &opened, sizeof(opened), 0);
+	wait_for_end(sock);
+}
+
+static void
+garbage_later(int sock)
+{
+	say_opened(sock, usual(), 4);
+	garbage(sock);
+}
+
+static void
+rings_first(int sock)
+{
+	say_rings(sock, 0, 3, 3);
+	wait_for_end(sock);
+}
+
+static void
+echo(int sock)
+{
+	const union ebpftls_any_message message = { .open = request };
+
+	say(sock, message, EBPFTLS_OPEN, 5);
+	wait_for_end(sock);
+}
+
+static void
+opened_twice(int sock)
+{
+	say_opened(sock, usual(), 4);
+	say_opened(sock, usual(), 4);
+	wait_for_end(sock);
+}
+
+/* What an OPENED may be like that is not to be taken; run one by one. */
+static const struct {
+	struct ebpftls_opened opened;
+	size_t descriptors;
+} bad_opened[] = {
+	{ { .present = 0xf, .rings = 0, .counters = 8, .ring_size = 64 }, 4 },
+	{ { .present = 0xf, .rings = 65537, .counters = 8, .ring_size = 64 },
+	  4 },
+	{ { .present = 0xf,
+	    .rings = UINT32_MAX,
+	    .counters = 8,
+	    .ring_size = 64 },
+	  4 },
+	{ { .present = 0xf, .rings = 1, .counters = 65537, .ring_size = 64 },
+	  4 },
+	{ { .present = 0xf, .rings = 1, .counters = 8, .ring_size = 0 }, 4 },
+	{ { .present = 0xf, .rings = 1, .counters = 8, .ring_size = 65 }, 4 },
+	{ { .present = 0xf, .rings = 1, .counters = 8, .ring_size = 96 }, 4 },
+	{ { .present = 0x0, .rings = 1, .counters = 8, .ring_size = 64 }, 0 },
+	{ { .present = 0xf, .rings = 1, .counters = 8, .ring_size = 64 }, 0 },
+	{ { .present = 0xf, .rings = 1, .counters = 8, .ring_size = 64 }, 3 },
+	{ { .present = 0xf, .rings = 1, .counters = 8, .ring_size = 64 }, 5 },
+	{ { .present = 0xf, .rings = 1, .counters = 8, .ring_size = 64 }, 64 },
+	{ { .present = 0x7, .rings = 1, .counters = 8, .ring_size = 64 }, 3 },
+	{ { .present = 0xb, .rings = 1, .counters = 8, .ring_size = 64 }, 3 },
+	{ { .present = 0xd, .rings = 1, .counters = 8, .ring_size = 64 }, 3 },
+	{ { .present = 0xe, .rings = 1, .counters = 8, .ring_size = 64 }, 3 },
+	{ { .present = 0x70, .rings = 1, .counters = 8, .ring_size = 64 }, 3 },
+	{ { .present = 0x8f, .rings = 1, .counters = 8, .ring_size = 64 }, 4 },
+	{ { .present = 0x8f, .rings = 1, .counters = 8, .ring_size = 64 }, 5 },
+	{ { .present = UINT32_MAX, .rings = 1, .counters = 8, .ring_size = 64 },
+	  32 },
+};
+
+/* And a RINGS, of which 70 were promised and 64 have come. */
+static const struct {
+	uint32_t first;
+	uint32_t count;
+	size_t descriptors;
+} bad_rings[] = {
+	{ 0, 0, 0 },  { 0, 0, 1 },  { 0, 6, 0 },	  { 0, 6, 5 },
+	{ 0, 5, 6 },  { 0, 7, 7 },  { 0, 64, 64 },	  { CPUS, 1, 1 },
+	{ 75, 6, 6 }, { 0, 64, 6 }, { UINT32_MAX, 1, 1 },
+};
+
+static size_t chosen;
+
+static void
+choose_opened(int sock)
+{
+	say_opened(sock, bad_opened[chosen].opened,
+		   bad_opened[chosen].descriptors);
+	say_rings(sock, 0, 1, 1);
+	wait_for_end(sock);
+}
+
+static void
+choose_rings(int sock)
+{
+	say_opened(sock, usual(), 4);
+	say_rings(sock, 0, 64, 64);
+	say_rings(sock, bad_rings[chosen].first, bad_rings[chosen].count,
+		  bad_rings[chosen].descriptors);
+	wait_for_end(sock);
+}
+
+/* --- the two of them ----------------------------------------------------- */
+
+__attribute__((noreturn)) static void
+be_agent(int listener, agent *act)
+{
+	union ebpftls_any_message message;
+	int fds[EBPFTLS_RINGS_MAX], sock;
+	size_t count;
+
+	alarm(LIFE_SECONDS);
+	sock = accept(listener, NULL, NULL);
+	if (ebpftls_control_receive(sock, &message, fds, &count) !=
+		EBPFTLS_OPEN ||
+	    message.open.snaplen != request.snaplen ||
+	    strcmp(message.open.interface, request.interface) != 0 ||
+	    strcmp(message.open.netns, request.netns) != 0)
+		_exit(EXIT_FAILURE);
+	act(sock);
+	_exit(EXIT_SUCCESS);
+}
+
+static int
+listen_on(const char *where)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", where);
+	if (listener < 0 ||
+	    bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+	    listen(listener, 1) != 0)
+		abort();
+	return listener;
+}
+
+/* Starts the client with this agent behind the service socket. */
+static int
+start(agent *act)
+{
+	int listener = listen_on(path), result;
+
+	child = fork();
+	if (child == 0)
+		be_agent(listener, act);
+	close(listener);
+	memset(&failure, 0xff, sizeof(failure));
+	ebpftls_client_init(&client);
+	result = ebpftls_client_start(&client, &request, &failure);
+	unlink(path);
+	return result;
+}
+
+/* The agent saw the request it should, and then the connection's end. */
+static void
+reap(void)
+{
+	int status;
+
+	check(waitpid(child, &status, 0) == child && status == 0);
+}
+
+static bool
+is_stopped(void)
+{
+	bool all =
+	    client.sock == -1 && client.rings == NULL && client.ring_count == 0;
+
+	for (int i = 0; i < EBPFTLS_FDS; i++)
+		all = all && client.fds[i] == -1;
+	return all;
+}
+
+/* Fails, says why, and leaves nothing behind. */
+static void
+fails(agent *act, enum ebpftls_reason reason, const char *text)
+{
+	int before = check_descriptors();
+
+	check(start(act) == -1);
+	check(failure.reason == reason);
+	check(memchr(failure.text, '\0', sizeof(failure.text)) != NULL);
+	if (!check(strstr(failure.text, text) != NULL))
+		printf("the text was '%s'\n", failure.text);
+	check(is_stopped());
+	check(check_descriptors() == before);
+	reap();
+}
+
+static void
+opened(void)
+{
+	check(start(good) == 0);
+	check(client.ring_count == 70 && client.ring_size == 8192);
+	check(client.counters == CPUS && client.hatype == 772);
+	for (uint32_t i = 0; i < client.ring_count; i++) {
+		check(client.rings[i].cpu == 5 + i);
+		check(fcntl(client.rings[i].fd, F_GETFD) == FD_CLOEXEC);
+	}
+	for (int i = 0; i < EBPFTLS_FDS; i++)
+		check((client.fds[i] >= 0) == (i <= EBPFTLS_FD_AGENT));
+	check(ebpftls_client_check(&client, &failure) == 0);
+	ebpftls_client_stop(&client);
+	check(is_stopped());
+	ebpftls_client_stop(&client);
+	reap();
+}
+
+static void
+all_descriptors(void)
+{
+	check(start(generous) == 0);
+	for (int i = 0; i < EBPFTLS_FDS; i++)
+		check(client.fds[i] >= 0);
+	ebpftls_client_stop(&client);
+	reap();
+}
+
+static void
+refused(void)
+{
+	char text[EBPFTLS_TEXT_SIZE] = "";
+
+	memset(text, 'n', sizeof(text) - 1);
+	fails(refusing, EBPFTLS_REASON_NOT_UP, text);
+	fails(refusing_late, EBPFTLS_REASON_NOT_UP, text);
+	fails(refusing_with_descriptors, EBPFTLS_REASON_OTHER, "no");
+}
+
+static void
+ended(void)
+{
+	static agent *const agents[] = { gone, gone_after_opened,
+					 gone_after_rings };
+
+	for (int i = 0; i < 3; i++)
+		fails(agents[i], EBPFTLS_REASON_OTHER,
+		      "ended without an answer");
+}
+
+static void
+never_answers(void)
+{
+	impatient = true;
+	longest_wait = 0;
+	fails(silent, EBPFTLS_REASON_OTHER, "does not answer");
+	fails(silent_later, EBPFTLS_REASON_OTHER, "does not answer");
+	check(longest_wait >= 10000 && longest_wait <= 60000);
+	impatient = false;
+}
+
+static void
+misunderstood(void)
+{
+	static agent *const agents[] = { garbage, other_version,
+					 garbage_later };
+
+	for (int i = 0; i < 3; i++)
+		fails(agents[i], EBPFTLS_REASON_OTHER, "of one version?");
+}
+
+static void
+unexpected(void)
+{
+	static agent *const agents[] = { rings_first, echo, opened_twice };
+
+	for (int i = 0; i < 3; i++)
+		fails(agents[i], EBPFTLS_REASON_OTHER, "not expected");
+}
+
+static void
+wrong_opened(void)
+{
+	size_t count = sizeof(bad_opened) / sizeof(bad_opened[0]);
+
+	for (chosen = 0; chosen < count; chosen++)
+		fails(choose_opened, EBPFTLS_REASON_OTHER, "not expected");
+}
+
+static void
+wrong_rings(void)
+{
+	size_t count = sizeof(bad_rings) / sizeof(bad_rings[0]);
+
+	for (chosen = 0; chosen < count; chosen++)
+		fails(choose_rings, EBPFTLS_REASON_OTHER, "not expected");
+}
+
+/* --- during the capture -------------------------------------------------- */
+
+static void
+interface_goes(int sock)
+{
+	union ebpftls_any_message message;
+
+	generous(sock);
+	memset(&message, 0, sizeof(message));
+	say(sock, message, EBPFTLS_GONE, 2);
+	wait_for_end(sock);
+}
+
+/* generous() ends when it is told to go on. */
+static void
+disappears(void)
+{
+	int before;
+
+	check(start(interface_goes) == 0);
+	before = check_descriptors();
+	check(ebpftls_client_check(&client, &failure) == 0);
+	check(send(client.sock, "", 0, 0) == 0);
+	check(poll(&(struct pollfd){ .fd = client.sock, .events = POLLIN }, 1,
+		   10000) == 1);
+	check(ebpftls_client_check(&client, &failure) == -1);
+	check(strcmp(failure.text, "The interface disappeared") == 0);
+	check(check_descriptors() == before);
+	ebpftls_client_stop(&client);
+	reap();
+}
+
+static void
+killed(void)
+{
+	int status;
+
+	check(start(generous) == 0);
+	check(ebpftls_client_check(&client, &failure) == 0);
+	kill(child, SIGKILL);
+	check(waitpid(child, &status, 0) == child);
+	for (int i = 0; i < 2; i++) {
+		check(ebpftls_client_check(&client, &failure) == -1);
+		check(strstr(failure.text, "agent has ended") != NULL);
+	}
+	ebpftls_client_stop(&client);
+}
+
+/* --- without a service --------------------------------------------------- */
+
+/* No agent is reached; `text` is part of the reason. */
+static void
+unreachable(enum ebpftls_reason reason, const char *text)
+{
+	ebpftls_client_init(&client);
+	check(ebpftls_client_start(&client, &request, &failure) == -1);
+	check(failure.reason == reason);
+	if (!check(strstr(failure.text, text) != NULL))
+		printf("the text was '%s'\n", failure.text);
+	check(is_stopped());
+}
+
+/* For a time, and only if we are root. */
+static void
+become(uid_t user)
+{
+	if (getuid() == 0 && seteuid(user) != 0)
+		abort();
+}
+
+static void
+no_service(void)
+{
+	char longer[300];
+
+	become(NOBODY);
+	unreachable(EBPFTLS_REASON_NO_PERMISSION, path);
+	memset(longer, 'x', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	setenv("EBPFTLS_SOCKET", longer, 1);
+	unreachable(EBPFTLS_REASON_NO_PERMISSION, "cannot reach");
+	setenv("EBPFTLS_SOCKET", path, 1);
+	become(0);
+	/* one that its listener left behind */
+	close(listen_on(path));
+	chmod(path, 0666);
+	become(NOBODY);
+	unreachable(EBPFTLS_REASON_NO_PERMISSION, "only root can capture");
+	become(0);
+	unlink(path);
+}
+
+static unsigned int children_ended;
+
+static void
+count_child(int number)
+{
+	(void)number;
+	children_ended++;
+}
+
+/* What is executed instead of an agent; the application has no child of it. */
+static void
+own_agent(void)
+{
+	if (geteuid() != 0) {
+		check_skip("only root starts one");
+		return;
+	}
+	signal(SIGCHLD, count_child);
+	setenv("EBPFTLS_AGENT", "/nonexistent/agent", 1);
+	unreachable(EBPFTLS_REASON_OTHER, "/nonexistent/agent");
+	close(creat(path, 0644));
+	setenv("EBPFTLS_AGENT", path, 1);
+	unreachable(EBPFTLS_REASON_NO_PERMISSION, "Permission denied");
+	unlink(path);
+	setenv("EBPFTLS_AGENT", "/bin/true", 1);
+	unreachable(EBPFTLS_REASON_OTHER, "ended without an answer");
+	check(waitpid(-1, NULL, __WALL) == -1 && errno == ECHILD);
+	check(children_ended == 0);
+	signal(SIGCHLD, SIG_DFL);
+}
+
+int
+main(void)
+{
+	static const struct check_case cases[] = {
+		{ "an agent that opens the capture", opened },
+		{ "an agent that gives all descriptors", all_descriptors },
+		{ "an agent that refuses", refused },
+		{ "an agent that ends", ended },
+		{ "an agent that never answers", never_answers },
+		{ "an agent that speaks otherwise", misunderstood },
+		{ "messages out of turn", unexpected },
+		{ "nonsense instead of a capture", wrong_opened },
+		{ "nonsense instead of rings", wrong_rings },
+		{ "the interface disappears", disappears },
+		{ "the agent is killed", killed },
+		{ "no service", no_service },
+		{ "no service, but root", own_agent },
+		{ NULL, NULL },
+	};
+	int status;
+
+	if (mkdtemp(folder) == NULL)
+		return EXIT_FAILURE;
+	chmod(folder, 0755);
+	snprintf(path, sizeof(path), "%s/socket", folder);
+	setenv("EBPFTLS_SOCKET", path, 1);
+	status = check_main(cases);
+	rmdir(folder);
+	return status;
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Which strings name a device of ours, and what is said of those that do not?
+ */
+#include "ebpftls-device.h"
+
+#include "unit/check.h"
+
+#define N15  "abcdefghijklmno"
+#define N51  "/run/netns/aaaaaaaaaabbbbbbbbbbccccccccccdddddddddd"
+#define N255 N51 N51 N51 N51 N51
+
+#define OTHER  EBPFTLS_REASON_OTHER
+#define NO_DEV EBPFTLS_REASON_NO_SUCH_DEVICE
+
+/* A string, what it is taken for, or a part of what is said about it. */
+static const struct {
+	const char *name;
+	enum ebpftls_reason reason;
+	const char *interface;
+	const char *netns;
+	const char *text;
+} devices[] = {
+	{ "ebpftls:lo", 0, "lo", "", NULL },
+	{ "ebpftls:any", 0, "any", "", NULL },
+	{ "ebpftls:eth0.100", 0, "eth0.100", "", NULL },
+	{ "ebpftls:br-0_x", 0, "br-0_x", "", NULL },
+	{ "ebpftls:a", 0, "a", "", NULL },
+	{ "ebpftls:eth0:1", 0, "eth0:1", "", NULL },
+	{ "ebpftls:ebpftls:lo", 0, "ebpftls:lo", "", NULL },
+	{ "ebpftls:a=b", 0, "a=b", "", NULL },
+	{ "ebpftls: lo", 0, " lo", "", NULL },
+	{ "ebpftls:\xc3\xbc", 0, "\xc3\xbc", "", NULL },
+	{ "ebpftls:" N15, 0, N15, "", NULL },
+	{ "ebpftls:lo@test", 0, "lo", "test", NULL },
+	{ "ebpftls:any@1234", 0, "any", "1234", NULL },
+	{ "ebpftls:lo@/run/netns/a", 0, "lo", "/run/netns/a", NULL },
+	{ "ebpftls:lo@a@b", 0, "lo", "a@b", NULL },
+	{ "ebpftls:lo@@", 0, "lo", "@", NULL },
+	{ "ebpftls:lo@ns=1", 0, "lo", "ns=1", NULL },
+	{ "ebpftls:" N15 "@" N255, 0, N15, N255, NULL },
+	/* nothing can have such a name, and libpcap has a text for that */
+	{ "ebpftls:" N15 "p", NO_DEV, NULL, NULL, "" },
+	{ "ebpftls:" N15 "p@test", NO_DEV, NULL, NULL, "" },
+	{ "ebpftls:" N15 "p,x=1", NO_DEV, NULL, NULL, "" },
+	{ "ebpftls:" N255, NO_DEV, NULL, NULL, "" },
+	{ "ebpftls:", NO_DEV, NULL, NULL, "no interface given" },
+	{ "ebpftls:@", NO_DEV, NULL, NULL, "no interface given" },
+	{ "ebpftls:@test", NO_DEV, NULL, NULL, "no interface given" },
+	{ "ebpftls:,", NO_DEV, NULL, NULL, "no interface given" },
+	{ "ebpftls:,comm=x", NO_DEV, NULL, NULL, "no interface given" },
+	{ "ebpftls:lo@", OTHER, NULL, NULL, "no network namespace" },
+	{ "ebpftls:lo@,x", OTHER, NULL, NULL, "no network namespace" },
+	{ "ebpftls:lo@" N255 "e", OTHER, NULL, NULL, "is too long" },
+	{ "ebpftls:lo@" N255 N255, OTHER, NULL, NULL, "is too long" },
+	{ "ebpftls:lo,", OTHER, NULL, NULL, "missing after ','" },
+	{ "ebpftls:lo,=", OTHER, NULL, NULL, "missing after ','" },
+	{ "ebpftls:lo,,x", OTHER, NULL, NULL, "missing after ','" },
+	{ "ebpftls:lo,=1", OTHER, NULL, NULL, "missing after ','" },
+	{ "ebpftls:lo@test,", OTHER, NULL, NULL, "missing after ','" },
+	{ "ebpftls:lo,colour=red", OTHER, NULL, NULL, "option 'colour'" },
+	{ "ebpftls:lo,colour", OTHER, NULL, NULL, "option 'colour'" },
+	{ "ebpftls:lo,a=1,b=2", OTHER, NULL, NULL, "option 'a'" },
+	{ "ebpftls:lo,%s%n=1", OTHER, NULL, NULL, "option '%s%n'" },
+	{ "ebpftls:lo@test,a=b@c", OTHER, NULL, NULL, "option 'a'" },
+	{ "ebpftls:lo,a@b=c", OTHER, NULL, NULL, "option 'a@b'" },
+};
+
+static void
+parse(void)
+{
+	char text[EBPFTLS_TEXT_SIZE];
+	struct ebpftls_device device;
+
+	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+		enum ebpftls_reason reason;
+
+		memset(&device, 'x', sizeof(device));
+		memset(text, 'x', sizeof(text));
+		reason = ebpftls_device_parse(devices[i].name, &device, text,
+					      sizeof(text));
+		if (!check(reason == devices[i].reason))
+			printf("the string was '%s'\n", devices[i].name);
+		if (reason != 0) {
+			check(strstr(text, devices[i].text) != NULL);
+			check((text[0] == '\0') ==
+			      (devices[i].text[0] == '\0'));
+			continue;
+		}
+		check(text[0] == '\0');
+		check(strcmp(device.interface, devices[i].interface) == 0);
+		check(strcmp(device.netns, devices[i].netns) == 0);
+	}
+}
+
+/* Whatever the room for the text, it ends. */
+static void
+short_text(void)
+{
+	struct ebpftls_device device;
+	char text[64];
+
+	for (size_t size = 1; size < sizeof(text); size++) {
+		memset(text, 'x', sizeof(text));
+		check(
+		    ebpftls_device_parse("ebpftls:lo,a-long-name-of-an-option",
+					 &device, text, size) == OTHER);
+		check(strnlen(text, sizeof(text)) == size - 1 || size > 40);
+		check(text[size] == 'x');
+	}
+}
+
+/* Decided by the prefix alone. */
+static void
+ours(void)
+{
+	static const char *const names[] = {
+		"ebpftls:",
+		"ebpftls:lo",
+		"ebpftls:any,x",
+		"ebpftls:@",
+	};
+	static const char *const others[] = {
+		"",	    "ebpftls",	   "ebpftl:lo",	  "Ebpftls:lo",
+		"EBPFTLS:", " ebpftls:lo", "lo",	  "any",
+		"nflog:1",  "ebpftls;lo",  "lo,ebpftls:", "ebpftls :lo",
+		"e",	    "ebpftlslo",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		check(ebpftls_device_is_ours(names[i]));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		check(!ebpftls_device_is_ours(others[i]));
+}
+
+int
+main(void)
+{
+	static const struct check_case cases[] = {
+		{ "device strings are taken apart", parse },
+		{ "a text that does not fit is cut", short_text },
+		{ "which names are ours", ours },
+		{ NULL, NULL },
+	};
+
+	return check_main(cases);
+}
