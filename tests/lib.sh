@@ -8,6 +8,8 @@
 # DEVPREFIX	what stands before an interface's name to make it our device.
 #		Empty: plain is compared with plain, which proves the test.
 # AGENT_OPTIONS	what the agent is started with, if anything
+# STAMP_LIMIT	how many milliseconds two time stamps of a packet may differ by,
+#		if more than 1: for an emulated machine
 #
 # shellcheck shell=bash
 
@@ -204,6 +206,24 @@ veth_pair()
 	addresses "$3" "$4" "$5" 2
 }
 
+# tun_link KIND NAME NS1 NS2 NET: a device of that name in both namespaces, of
+# traffic.py's KIND, with addresses .1 and .2 and a wire between them. A SKIP
+# line for KIND and false where there is no such driver.
+tun_link()
+{
+	modprobe -q tun 2>/dev/null || :
+	if [ ! -e /dev/net/tun ]; then
+		skip "$1" "there is no /dev/net/tun"
+		return 1
+	fi
+	: >"$scratch/$2.link"
+	traffic link "$1" "$3/$2" "$4/$2" >"$scratch/$2.link" &
+	at_exit "kill $! 2>/dev/null"
+	wait_for 5 grep -q ready "$scratch/$2.link"
+	addresses "$3" "$2" "$5" 1
+	addresses "$4" "$2" "$5" 2
+}
+
 # in_ns NS COMMAND...: in place of this shell, so for background jobs and
 # subshells. "-" is the namespace of the test itself.
 in_ns()
@@ -361,6 +381,7 @@ judge()
 	local name=$1 log=$2
 	shift 2
 	! plain || set -- --unordered "$@"
+	set -- --limit "${STAMP_LIMIT:-1}" "$@"
 	"$PYTHON" "$TESTS/pcapcmp.py" --label "${title:-$name}" \
 	    --log "$scratch/$log.log" "$@" "$scratch/$name.a.pcap" \
 	    "$scratch/$name.b.pcap" || failures=$((failures + 1))
