@@ -195,20 +195,19 @@ ebpftls_cleanup(pcap_t *p)
 	pcapint_cleanup_live_common(p);
 }
 
+/* What wakes: the agent's messages, the doorbell, a ring a quarter full. */
 static int
 watch(struct pcap_ebpftls *handle)
 {
-	int error =
-	    ebpftls_wait_watch(&handle->wait, handle->client.sock, MARK_AGENT);
+	const struct ebpftls_client *client = &handle->client;
+	struct ebpftls_wait *wait = &handle->wait;
+	int error = ebpftls_wait_watch(wait, client->sock, MARK_AGENT);
 
-	error =
-	    error ? error
-		  : ebpftls_wait_watch(&handle->wait,
-				       handle->client.fds[EBPFTLS_FD_DOORBELL],
-				       0);
-	for (uint32_t i = 0; error == 0 && i < handle->client.ring_count; i++)
-		error = ebpftls_wait_watch(&handle->wait,
-					   handle->client.rings[i].fd, 0);
+	if (error == 0)
+		error = ebpftls_wait_watch(wait,
+					   client->fds[EBPFTLS_FD_DOORBELL], 0);
+	for (uint32_t i = 0; error == 0 && i < client->ring_count; i++)
+		error = ebpftls_wait_watch(wait, client->rings[i].fd, 0);
 	return error;
 }
 

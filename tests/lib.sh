@@ -216,10 +216,7 @@ tun_link()
 		skip "$1" "there is no /dev/net/tun"
 		return 1
 	fi
-	: >"$scratch/$2.link"
-	traffic link "$1" "$3/$2" "$4/$2" >"$scratch/$2.link" &
-	at_exit "kill $! 2>/dev/null"
-	wait_for 5 grep -q ready "$scratch/$2.link"
+	traffic_daemon link "$1" "$3/$2" "$4/$2"
 	addresses "$3" "$2" "$5" 1
 	addresses "$4" "$2" "$5" 2
 }
@@ -358,6 +355,16 @@ pair_stop()
 count() { "$PYTHON" "$TESTS/pcapcmp.py" count "$scratch/$1.pcap"; }
 
 traffic() { "$PYTHON" "$TESTS/traffic.py" "$@"; }
+
+# traffic_daemon COMMAND...: one that runs until the test ends; it is ready.
+traffic_daemon()
+{
+	local out
+	out=$(mktemp "$scratch/daemon.XXXXXX")
+	"$PYTHON" "$TESTS/traffic.py" "$@" >"$out" &
+	at_exit "kill $! 2>/dev/null"
+	wait_for 10 grep -q ready "$out"
+}
 
 # cases LOG CASE...: traffic between the ends $near and $far of a link, with
 # markers; false and a FAIL line for LOG if the generator stopped. With $prefix

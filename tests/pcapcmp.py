@@ -320,8 +320,7 @@ def judge_file(verdict, plain, ours, args):
         if want != got:
             faults.append(f"{what} is {got}, not {want}")
     verdict.say("header", faults)
-    if args.unordered:
-        print(f"SKIP {args.label}/time-order: plain does not promise it")
+    if args.unordered:  # the clock was set back, or both files are plain
         return
     faults = []
     newest = 0
