@@ -128,6 +128,7 @@ cgroup=
 cgroup_enter()
 {
 	local root
+	[ -z "$cgroup" ] || return 0
 	root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
 	[ -n "$root" ] && mkdir "$root/ebpftls-test.$$" 2>/dev/null || return 0
 	cgroup=$root/ebpftls-test.$$
@@ -150,6 +151,8 @@ cgroup_leave()
 	echo $$ >"${cgroup%/*}/cgroup.procs"
 	wait_for 5 rmdir "$cgroup" 2>/dev/null
 }
+
+cgroup_enter
 
 # agents: the pids of the agents that this test's captures have started. One
 # that has ended is its parent's business: the init process collects it when
