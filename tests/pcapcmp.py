@@ -167,6 +167,16 @@ def by_time(control):
     return find
 
 
+def without_markers(capture, control):
+    """Their length is theirs alone. Cut short or filtered they cannot be told
+    apart, and the time of one in this capture may be either side of that in
+    the other."""
+    lengths = {packet.length for packet in control
+               if MARK.search(packet.data)}
+    return capture._replace(packets=[packet for packet in capture.packets
+                                     if packet.length not in lengths])
+
+
 def since_begin(capture, find):
     """Without what came before the first marker: one of the captures may not
     have been there yet."""
@@ -391,7 +401,11 @@ def judge(args):
     judge_file(verdict, plain, ours, args)
     with open(args.log, encoding="ascii") as log:
         entries = [json.loads(line) for line in log]
-    find = by_time(read(args.control).packets) if args.control else by_text
+    find = by_text
+    if args.control:
+        control = read(args.control).packets
+        find = by_time(control)
+        plain, ours = (without_markers(one, control) for one in (plain, ours))
     plain, ours = (since_begin(one, find) for one in (plain, ours))
     reference = list(zip(plain.packets, by_case(plain.packets, find)))
     if args.segments:
