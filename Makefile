@@ -204,6 +204,11 @@ fuzz:
 	$(Q)$(MAKE) $(FUZZERS)
 	$(Q)BUILD=$(BUILD) tools/build/fuzz $(FUZZ_TIME) $(FUZZERS)
 
+check-vm:
+	@tools/build/need --install build test vm
+	$(Q)$(MAKE) all
+	$(Q)TOP=$(CURDIR) BUILD=$(BUILD) tests/vm/smoke
+
 check-patches:
 	@tools/build/need --install build test
 	$(Q)BUILD=$(BUILD) tools/build/check-patches $(SUITES)
