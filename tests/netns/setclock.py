@@ -1,7 +1,6 @@
 """Disturbs the wall clock and puts it right again.
 
   step SECONDS		sets the clock forward; back when standard input ends
-  step-twice SECONDS	the same, each time in two steps at once
   slew PPM SECONDS	lets it run fast for a while, then slow for as long
 
 Says "disturbed" and "restored". Ends with status 77 when the machine refuses.
@@ -61,10 +60,6 @@ def step(seconds, parts=1):
     print("restored", offset() - right, "ns off", flush=True)
 
 
-def step_twice(seconds):
-    step(seconds, 2)
-
-
 def slew(ppm, seconds):
     right = adjtimex()
     adjtimex(ADJ_FREQUENCY, right + int(ppm) * SCALED_PPM)
@@ -80,7 +75,7 @@ def slew(ppm, seconds):
 
 if __name__ == "__main__":
     try:
-        {"step": step, "step-twice": step_twice, "slew": slew}[sys.argv[1]](*sys.argv[2:])
+        {"step": step, "slew": slew}[sys.argv[1]](*sys.argv[2:])
     except PermissionError as error:
         print(f"refused: {error}", flush=True)
         sys.exit(77)
