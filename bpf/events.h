@@ -41,6 +41,13 @@ struct ebpftls_counters {
 	__u64 reserved[5];
 };
 
+#define EBPFTLS_STEPS 8
+
+struct ebpftls_step {
+	__u64 since;  /* CLOCK_MONOTONIC: `offset` holds from here on */
+	__s64 offset; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
+};
+
 /*
  * When the wall clock is stepped, a monotonic time stamp must be converted
  * with the offset that held when it was taken. Written by the agent, which
@@ -48,13 +55,11 @@ struct ebpftls_counters {
  */
 struct ebpftls_clock {
 	__u64 sequence;
-	__u64 since;	/* CLOCK_MONOTONIC: `offset` holds from here on */
-	__s64 offset;	/* CLOCK_REALTIME - CLOCK_MONOTONIC */
-	__s64 previous; /* what held before */
-	__u64 reserved[4];
+	struct ebpftls_step steps[EBPFTLS_STEPS]; /* the last one first */
 };
 
-/* The page that consumer, agent and programs share: one line for each. */
+/* The page that consumer, agent and programs share: the clock, which changes
+ * rarely, has lines of its own. */
 struct ebpftls_shared {
 	__u64 waiting; /* the consumer sleeps: ring the doorbell */
 	__u64 fence;
@@ -79,7 +84,7 @@ struct ebpftls_config {
 
 _Static_assert(sizeof(struct ebpftls_frame) == 40, "frame header");
 _Static_assert(sizeof(struct ebpftls_counters) == 64, "one cache line");
-_Static_assert(sizeof(struct ebpftls_shared) == 128, "two cache lines");
+_Static_assert(sizeof(struct ebpftls_shared) == 200, "shared page");
 _Static_assert(sizeof(struct ebpftls_config) == 16, "config");
 
 #endif

@@ -13,9 +13,12 @@ ebpftls_clock_read(struct ebpftls_clock *copy,
 
 	if (now.sequence == copy->sequence || now.sequence % 2 != 0)
 		return;
-	now.since = __atomic_load_n(&shared->since, __ATOMIC_RELAXED);
-	now.offset = __atomic_load_n(&shared->offset, __ATOMIC_RELAXED);
-	now.previous = __atomic_load_n(&shared->previous, __ATOMIC_RELAXED);
+	for (int i = 0; i < EBPFTLS_STEPS; i++) {
+		now.steps[i].since =
+		    __atomic_load_n(&shared->steps[i].since, __ATOMIC_RELAXED);
+		now.steps[i].offset =
+		    __atomic_load_n(&shared->steps[i].offset, __ATOMIC_RELAXED);
+	}
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	if (__atomic_load_n(&shared->sequence, __ATOMIC_RELAXED) ==
 	    now.sequence)
@@ -25,7 +28,9 @@ ebpftls_clock_read(struct ebpftls_clock *copy,
 uint64_t
 ebpftls_clock_wall(const struct ebpftls_clock *clock, uint64_t time)
 {
-	int64_t offset = time >= clock->since ? clock->offset : clock->previous;
+	const struct ebpftls_step *step = clock->steps;
 
-	return time + (uint64_t)offset;
+	while (time < step->since && step < &clock->steps[EBPFTLS_STEPS - 1])
+		step++;
+	return time + (uint64_t)step->offset;
 }

@@ -1,6 +1,7 @@
 """Disturbs the wall clock and puts it right again.
 
   step SECONDS		sets the clock forward; back when standard input ends
+  step-twice SECONDS	each time in two halves
   slew PPM SECONDS	lets it run fast for a while, then slow for as long
 
 Says "disturbed" and "restored". Ends with status 77 when the machine refuses.
@@ -13,6 +14,7 @@ import time
 
 ADJ_FREQUENCY = 2
 BOUND = 10              # seconds that the clock is wrong at most
+BETWEEN = 0.1           # seconds from one half of a step to the other
 SCALED_PPM = 65536
 
 
@@ -45,19 +47,25 @@ def set_offset(value):
     return offset() - value
 
 
-def step(seconds, parts=1):
+def step(seconds, halves=False):
     right, wrong = offset(), int(seconds) * 10**9
-    late = set_offset(right + wrong // parts)
+    late = set_offset(right + (wrong // 2 if halves else wrong))
     try:
-        if parts == 2:
-            set_offset(right + wrong)
+        if halves:
+            time.sleep(BETWEEN)
+            set_offset(right - late + wrong)
         print("disturbed", flush=True)
         select.select([sys.stdin], [], [], BOUND)
-        if parts == 2:
-            set_offset(right + wrong // 2)
+        if halves:
+            set_offset(right - late + wrong // 2)
+            time.sleep(BETWEEN)
     finally:
         set_offset(right - late)
     print("restored", offset() - right, "ns off", flush=True)
+
+
+def step_twice(seconds):
+    step(seconds, halves=True)
 
 
 def slew(ppm, seconds):
@@ -75,7 +83,8 @@ def slew(ppm, seconds):
 
 if __name__ == "__main__":
     try:
-        {"step": step, "slew": slew}[sys.argv[1]](*sys.argv[2:])
+        {"step": step, "step-twice": step_twice,
+         "slew": slew}[sys.argv[1]](*sys.argv[2:])
     except PermissionError as error:
         print(f"refused: {error}", flush=True)
         sys.exit(77)

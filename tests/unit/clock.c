@@ -13,8 +13,7 @@ no_step(void)
 {
 	const struct ebpftls_clock clock = {
 		.sequence = 2,
-		.offset = YEAR_50,
-		.previous = YEAR_50,
+		.steps = { { 0, YEAR_50 } },
 	};
 
 	check(ebpftls_clock_wall(&clock, 0) == YEAR_50);
@@ -30,9 +29,8 @@ step(void)
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		const struct ebpftls_clock clock = {
 			.sequence = 4,
-			.since = 1000,
-			.offset = YEAR_50 + steps[i],
-			.previous = YEAR_50,
+			.steps = { { 1000, YEAR_50 + steps[i] },
+				   { 0, YEAR_50 } },
 		};
 		const uint64_t after = (uint64_t)(YEAR_50 + steps[i]);
 
@@ -43,14 +41,53 @@ step(void)
 	}
 }
 
+/* Forward, further and back; two of them at the same time. */
+static void
+several_steps(void)
+{
+	const struct ebpftls_clock clock = {
+		.sequence = 10,
+		.steps = { { 3000, YEAR_50 + 3 },
+			   { 2000, YEAR_50 + 10 },
+			   { 2000, YEAR_50 + 50 },
+			   { 1000, YEAR_50 + 20 },
+			   { 0, YEAR_50 } },
+	};
+
+	check(ebpftls_clock_wall(&clock, 999) == YEAR_50 + 999);
+	check(ebpftls_clock_wall(&clock, 1000) == YEAR_50 + 20 + 1000);
+	check(ebpftls_clock_wall(&clock, 1999) == YEAR_50 + 20 + 1999);
+	check(ebpftls_clock_wall(&clock, 2000) == YEAR_50 + 10 + 2000);
+	check(ebpftls_clock_wall(&clock, 2999) == YEAR_50 + 10 + 2999);
+	check(ebpftls_clock_wall(&clock, 3000) == YEAR_50 + 3 + 3000);
+	check(ebpftls_clock_wall(&clock, UINT64_MAX / 2) ==
+	      YEAR_50 + 3 + UINT64_MAX / 2);
+}
+
+/* What is older than all that is known gets the oldest offset there is. */
+static void
+forgotten_steps(void)
+{
+	struct ebpftls_clock clock = { .sequence = 40 };
+
+	for (int i = 0; i < EBPFTLS_STEPS; i++)
+		clock.steps[i] = (struct ebpftls_step){
+			.since = 1000 * (uint64_t)(EBPFTLS_STEPS - i),
+			.offset = YEAR_50 - i,
+		};
+	check(ebpftls_clock_wall(&clock, 1000) ==
+	      YEAR_50 - (EBPFTLS_STEPS - 1) + 1000);
+	check(ebpftls_clock_wall(&clock, 999) ==
+	      YEAR_50 - (EBPFTLS_STEPS - 1) + 999);
+}
+
 /* A machine whose wall clock says less than it has been up. */
 static void
 negative_offset(void)
 {
 	const struct ebpftls_clock clock = {
 		.sequence = 2,
-		.offset = -5 * SECOND,
-		.previous = -5 * SECOND,
+		.steps = { { 0, -5 * SECOND } },
 	};
 
 	check(ebpftls_clock_wall(&clock, 7 * SECOND) == 2 * SECOND);
@@ -59,45 +96,41 @@ negative_offset(void)
 static void
 first_reading(void)
 {
-	const struct ebpftls_clock shared = {
-		.sequence = 2,
-		.since = 1,
-		.offset = 2,
-		.previous = 3,
-	};
+	struct ebpftls_clock shared = { .sequence = 2 };
 	struct ebpftls_clock copy = { .sequence = 0 };
 
+	for (int i = 0; i < EBPFTLS_STEPS; i++)
+		shared.steps[i] = (struct ebpftls_step){ 100 - i, 1 + i };
 	ebpftls_clock_read(&copy, &shared);
-	check(copy.sequence == 2 && copy.since == 1);
-	check(copy.offset == 2 && copy.previous == 3);
+	check(memcmp(&copy, &shared, sizeof(copy)) == 0);
 }
 
 /* What an odd sequence says is half written is not taken. */
 static void
 being_written(void)
 {
-	struct ebpftls_clock shared = { .sequence = 2, .offset = 20 };
+	struct ebpftls_clock shared = { 2, { { 0, 20 } } };
 	struct ebpftls_clock copy = { .sequence = 0 };
 
 	ebpftls_clock_read(&copy, &shared);
 	shared.sequence = 3;
-	shared.offset = 30;
+	shared.steps[0].offset = 30;
 	ebpftls_clock_read(&copy, &shared);
-	check(copy.sequence == 2 && copy.offset == 20);
+	check(copy.sequence == 2 && copy.steps[0].offset == 20);
 	shared.sequence = 4;
 	ebpftls_clock_read(&copy, &shared);
-	check(copy.sequence == 4 && copy.offset == 30);
+	check(copy.sequence == 4 && copy.steps[0].offset == 30);
 }
 
 /* Without a new sequence there is nothing to read. */
 static void
 unchanged(void)
 {
-	struct ebpftls_clock shared = { .sequence = 2, .offset = 20 };
-	struct ebpftls_clock copy = { .sequence = 2, .offset = 10 };
+	struct ebpftls_clock shared = { 2, { { 0, 20 } } };
+	struct ebpftls_clock copy = { 2, { { 0, 10 } } };
 
 	ebpftls_clock_read(&copy, &shared);
-	check(copy.offset == 10);
+	check(copy.steps[0].offset == 10);
 }
 
 int
@@ -106,6 +139,8 @@ main(void)
 	static const struct check_case cases[] = {
 		{ "a clock that was never set", no_step },
 		{ "time stamps from before and after a step", step },
+		{ "time stamps between several steps", several_steps },
+		{ "more steps than are kept", forgotten_steps },
 		{ "a wall clock behind the machine's start", negative_offset },
 		{ "the first reading", first_reading },
 		{ "nothing is read while it is written", being_written },

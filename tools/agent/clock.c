@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -67,9 +68,9 @@ publish(struct ebpftls_clock *clock, uint64_t since, int64_t offset)
 
 	__atomic_store_n(&clock->sequence, sequence + 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	clock->previous = since == 0 ? offset : clock->offset;
-	clock->offset = offset;
-	clock->since = since;
+	memmove(&clock->steps[1], &clock->steps[0],
+		sizeof(clock->steps) - sizeof(clock->steps[0]));
+	clock->steps[0] = (struct ebpftls_step){ since, offset };
 	__atomic_store_n(&clock->sequence, sequence + 2, __ATOMIC_RELEASE);
 }
 
