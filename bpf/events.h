@@ -76,6 +76,90 @@ struct ebpftls_config {
 	__u8 reserved[2];
 };
 
+/* What TLS stacks call their secrets, in the words of SSLKEYLOGFILE. */
+enum ebpftls_label {
+	EBPFTLS_CLIENT_RANDOM,
+	EBPFTLS_CLIENT_EARLY_TRAFFIC_SECRET,
+	EBPFTLS_CLIENT_HANDSHAKE_TRAFFIC_SECRET,
+	EBPFTLS_SERVER_HANDSHAKE_TRAFFIC_SECRET,
+	EBPFTLS_CLIENT_TRAFFIC_SECRET_0,
+	EBPFTLS_SERVER_TRAFFIC_SECRET_0,
+	EBPFTLS_CLIENT_TRAFFIC_SECRET_N,
+	EBPFTLS_SERVER_TRAFFIC_SECRET_N,
+	EBPFTLS_EARLY_EXPORTER_SECRET,
+	EBPFTLS_EXPORTER_SECRET,
+	EBPFTLS_LABELS
+};
+
+/* One record of the ring buffer secret_events. */
+struct ebpftls_secret {
+	__u64 time; /* CLOCK_MONOTONIC, nanoseconds */
+	__u32 pid;
+	__u32 tid;
+	__u32 lost;  /* secrets for which there was no room, ever */
+	__u16 hook;  /* index into the map `hooks` */
+	__u8 label;  /* enum ebpftls_label */
+	__u8 length; /* of the secret: 32 or 48 */
+	__u8 random[32];
+	__u8 secret[48];
+};
+
+/*
+ * Where a value is when a probe is hit: a register, then `loads` times "what
+ * lies at this plus offset[i]", and at last plus offset[loads]. Registers
+ * are numbered as the machine does: x86-64 ax cx dx bx sp bp si di r8..r15,
+ * arm64 x0..x30 and 31 for sp.
+ */
+struct ebpftls_place {
+	__u8 reg;
+	__u8 loads; /* at most EBPFTLS_LOADS_MAX */
+	__u8 known; /* 0: there is no such place */
+	__u8 reserved;
+	__s32 offset[5];
+};
+
+#define EBPFTLS_LOADS_MAX 4
+#define EBPFTLS_NAMES_MAX 32
+
+/* Where the code has the name of a secret, and which it is. */
+struct ebpftls_name {
+	__s64 distance; /* its address minus that of the probe */
+	__u32 label;	/* enum ebpftls_label */
+	__u32 reserved;
+};
+
+/*
+ * How to take secrets where a TLS stack hands them on. A label is known by
+ * its address, so its page need not be in memory. Without a place for the
+ * label every hit is for names[0]; without one for the length it is 48.
+ */
+struct ebpftls_hook {
+	__u64 offset; /* in the file: what the probe is attached to */
+	struct ebpftls_place label;
+	struct ebpftls_place secret;
+	struct ebpftls_place length;
+	struct ebpftls_place random;
+	__u32 name_count;
+	__u8 strict;	 /* called with these labels only: others are errors */
+	__u8 proved;	 /* has given a secret: what is wrong is its caller */
+	__u8 complaints; /* so many; more are not sent */
+	__u8 reserved;
+	struct ebpftls_name names[EBPFTLS_NAMES_MAX];
+};
+
+/* Of the ring buffer `complaints`: a hit that no real secret explains. */
+struct ebpftls_complaint {
+	__u32 hook;
+	__u32 why; /* enum ebpftls_why */
+};
+
+enum ebpftls_why {
+	EBPFTLS_WHY_LABEL,  /* not one of the hook's names */
+	EBPFTLS_WHY_LENGTH, /* no secret is that long */
+	EBPFTLS_WHY_ZERO,   /* random or secret is all zero */
+	EBPFTLS_WHY_FAULT,  /* what should be there cannot be read */
+};
+
 #pragma GCC diagnostic pop
 
 /* perf_event_header (8), the raw size (4), and a multiple of 8 below 64 KiB */
@@ -86,5 +170,8 @@ _Static_assert(sizeof(struct ebpftls_frame) == 40, "frame header");
 _Static_assert(sizeof(struct ebpftls_counters) == 64, "one cache line");
 _Static_assert(sizeof(struct ebpftls_shared) == 200, "shared page");
 _Static_assert(sizeof(struct ebpftls_config) == 16, "config");
+_Static_assert(sizeof(struct ebpftls_secret) == 104, "secret");
+_Static_assert(sizeof(struct ebpftls_place) == 24, "place");
+_Static_assert(sizeof(struct ebpftls_hook) == 112 + 32 * 16, "hook");
 
 #endif

@@ -17,6 +17,10 @@ static const size_t sizes[] = {
 	[EBPFTLS_RINGS] = sizeof(struct ebpftls_rings),
 	[EBPFTLS_ERROR] = sizeof(struct ebpftls_error),
 	[EBPFTLS_GONE] = sizeof(struct ebpftls_gone),
+	[EBPFTLS_SECRETS] = sizeof(struct ebpftls_secrets),
+	[EBPFTLS_SECRETS_ON] = sizeof(struct ebpftls_secrets_on),
+	[EBPFTLS_SECRETS_OFF] = sizeof(struct ebpftls_secrets_off),
+	[EBPFTLS_NOTE] = sizeof(struct ebpftls_note),
 };
 
 static bool
@@ -46,6 +50,12 @@ ebpftls_control_valid(const union ebpftls_any_message *message, size_t size)
 	case EBPFTLS_ERROR:
 		return terminated(message->error.text,
 				  sizeof(message->error.text));
+	case EBPFTLS_SECRETS_OFF:
+		return terminated(message->secrets_off.text,
+				  sizeof(message->secrets_off.text));
+	case EBPFTLS_NOTE:
+		return terminated(message->note.text,
+				  sizeof(message->note.text));
 	default:
 		return true;
 	}

@@ -11,6 +11,11 @@
  *	                  OPENED with the descriptors of the shared pages, then
  *	                  RINGS, as often as the perf descriptors need it;
  *	                  later, at most once, GONE
+ *	module -> agent   SECRETS, at most once, at any time after that
+ *	agent -> module   SECRETS_ON with the descriptor of the ring buffer, or
+ *	                  SECRETS_OFF and why; the capture goes on;
+ *	                  after that NOTE, as often as something becomes of
+ *	                  the secrets that their reader should know
  *
  * The connection is the capture: when either side closes it, the agent takes
  * everything down and exits.
@@ -40,6 +45,10 @@ enum ebpftls_message {
 	EBPFTLS_RINGS,
 	EBPFTLS_ERROR,
 	EBPFTLS_GONE,
+	EBPFTLS_SECRETS,
+	EBPFTLS_SECRETS_ON,
+	EBPFTLS_SECRETS_OFF,
+	EBPFTLS_NOTE,
 };
 
 /* Why there is no capture; each has its PCAP_ERROR_ code. */
@@ -112,6 +121,32 @@ struct ebpftls_gone {
 	struct ebpftls_header header;
 };
 
+/* Take the TLS secrets of all processes. */
+struct ebpftls_secrets {
+	struct ebpftls_header header;
+};
+
+/*
+ * Whatever has TLS code mapped now, or is found in the folders of libraries,
+ * is hooked. With one descriptor: the ring buffer map secret_events.
+ */
+struct ebpftls_secrets_on {
+	struct ebpftls_header header;
+	uint32_t size;	/* bytes of data in the ring, a power of two */
+	uint32_t files; /* that have hooks */
+};
+
+struct ebpftls_secrets_off {
+	struct ebpftls_header header;
+	uint32_t reason;
+	char text[EBPFTLS_TEXT_SIZE];
+};
+
+struct ebpftls_note {
+	struct ebpftls_header header;
+	char text[EBPFTLS_TEXT_SIZE];
+};
+
 union ebpftls_any_message {
 	struct ebpftls_header header;
 	struct ebpftls_open open;
@@ -119,6 +154,10 @@ union ebpftls_any_message {
 	struct ebpftls_rings rings;
 	struct ebpftls_error error;
 	struct ebpftls_gone gone;
+	struct ebpftls_secrets secrets;
+	struct ebpftls_secrets_on secrets_on;
+	struct ebpftls_secrets_off secrets_off;
+	struct ebpftls_note note;
 };
 
 #endif

@@ -221,7 +221,7 @@ wrong_header(void)
 		bad[2].header.version = EBPFTLS_CONTROL_VERSION + 1;
 		bad[3].header.version = 0;
 		bad[4].header.type = 0;
-		bad[5].header.type = EBPFTLS_GONE + 1;
+		bad[5].header.type = EBPFTLS_NOTE + 1;
 		bad[6].header.type = UINT16_MAX;
 		bad[7].header.size++;
 		for (int i = 0; i < 8; i++)
