@@ -8,8 +8,6 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/perf_event.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +15,9 @@
 #include <unistd.h>
 
 #include "capture.skel.h"
+#include "load.h"
+
+#define PROGRAMS "the capture programs"
 
 #define KIB (size_t)1024
 #define MIB (1024 * KIB)
@@ -32,29 +33,6 @@
 /* Records around a whole frame, however many samples it takes. */
 #define RECORDS_SIZE (4 * KIB)
 
-/* What libbpf last had to say. */
-static char last_message[128];
-
-__attribute__((format(printf, 2, 0))) static int
-keep_message(enum libbpf_print_level level, const char *format, va_list args)
-{
-	if (level == LIBBPF_WARN)
-		vsnprintf(last_message, sizeof(last_message), format, args);
-	last_message[strcspn(last_message, "\n")] = '\0';
-	return 0;
-}
-
-static int
-refused(struct failure *failure, int error)
-{
-	char what[sizeof(last_message) + 64];
-
-	snprintf(what, sizeof(what), "cannot load the capture programs%s%s",
-		 error == EPERM ? "" : ": ",
-		 error == EPERM ? "" : last_message);
-	return fail_refused(failure, error, what);
-}
-
 int
 capture_load(struct capture *capture, const struct ebpftls_config *config,
 	     struct failure *failure)
@@ -63,7 +41,7 @@ capture_load(struct capture *capture, const struct ebpftls_config *config,
 	int cpus, error;
 
 	memset(capture, 0, sizeof(*capture));
-	libbpf_set_print(keep_message);
+	load_quietly();
 	cpus = libbpf_num_possible_cpus();
 	if (cpus <= 0)
 		return fail(failure, EBPFTLS_REASON_OTHER,
@@ -71,7 +49,7 @@ capture_load(struct capture *capture, const struct ebpftls_config *config,
 	capture->cpus = (uint32_t)cpus;
 	skeleton = capture_bpf__open();
 	if (skeleton == NULL)
-		return refused(failure, errno);
+		return load_refused(failure, errno, PROGRAMS);
 	capture->skeleton = skeleton;
 	memcpy((void *)&skeleton->rodata->config, config, sizeof(*config));
 	bpf_map__set_max_entries(skeleton->maps.skb_events, capture->cpus);
@@ -79,7 +57,7 @@ capture_load(struct capture *capture, const struct ebpftls_config *config,
 	bpf_map__set_max_entries(skeleton->maps.doorbell,
 				 (uint32_t)getpagesize());
 	error = capture_bpf__load(skeleton);
-	return error != 0 ? refused(failure, -error) : 0;
+	return error != 0 ? load_refused(failure, -error, PROGRAMS) : 0;
 }
 
 static size_t
