@@ -4,6 +4,7 @@
 # make			build; V=1 shows the commands
 # make check		all tests, or only TESTS="LAYER LAYER/NAME ..."
 # make demo		show what there is
+# make scan-file		build/scan-file FILE ...: where it finds TLS secrets
 # make install		with PREFIX (default /usr/local) and DESTDIR
 # make uninstall	take that back, with the same PREFIX and DESTDIR
 # make fuzz		the fuzz targets for FUZZ_TIME seconds each
@@ -24,6 +25,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 override BUILD := $(abspath $(BUILD))
 AGENT_PATH = $(PREFIX)/libexec/ebpftls/ebpftls-agent
 SOCKET_PATH = /run/ebpftls/agent.sock
+CACHE_PATH = /var/cache/ebpftls
 Q = $(if $(V),,@)
 SAY = $(if $(V),@:,@printf '  %-8s %s\n')
 MAKEFLAGS += --no-print-directory
@@ -31,7 +33,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all need clean tests check fuzz check-patches lint format demo \
-	install uninstall FORCE
+	scan-file install uninstall FORCE
 
 all: library bpf agent $(BUILD)/run
 
@@ -125,12 +127,13 @@ $(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
 # The control protocol is the one thing that the agent and the module share.
 AGENT_SRC := $(wildcard tools/agent/*.c) pcap-ebpftls/ebpftls-control.c
 AGENT_OBJ := $(AGENT_SRC:%.c=$(BUILD)/agent/%.o)
+AGENT_PATHS = $(PATHS) -DEBPFTLS_CACHE_PATH='"$(CACHE_PATH)"'
 INCLUDES = -Itools/agent -Ipcap-ebpftls -Ibpf -I$(BUILD)/bpf
 AGENT_CFLAGS = $(call hardened,CFLAGS) $(call hardened,CPPFLAGS) -fPIE \
-	$(WARNINGS) $(PATHS) $(INCLUDES) $(shell pkg-config --cflags $(AGENT_PC))
+	$(WARNINGS) $(AGENT_PATHS) $(INCLUDES) $(shell pkg-config --cflags $(AGENT_PC))
 AGENT_LDFLAGS = $(call hardened,CFLAGS) $(call hardened,LDFLAGS) -pie
-AGENT_LIBS = $(shell pkg-config --libs $(AGENT_PC))
-AGENT_PC = libbpf libelf zlib
+AGENT_LIBS = -pthread $(shell pkg-config --libs $(AGENT_PC))
+AGENT_PC = libbpf libelf zlib capstone
 hardened = $(shell DEB_BUILD_MAINT_OPTIONS=hardening=+all \
 	dpkg-buildflags --get $(1))
 
@@ -140,7 +143,7 @@ agent: $(BUILD)/ebpftls-agent
 # What the agent is made with apart from its sources.
 $(BUILD)/agent.flags: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' $(AGENT_SRC) $(WARNINGS) $(PATHS) | \
+	@printf '%s\n' $(AGENT_SRC) $(WARNINGS) $(AGENT_PATHS) | \
 	    tools/build/update $@
 
 $(BUILD)/agent/%.o: %.c $(BUILD)/agent.flags | $(SKEL) need
@@ -162,7 +165,7 @@ TESTED := $(wildcard pcap-ebpftls/ebpftls-*.c tools/agent/*.c)
 UNIT := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/unit/*.c))
 FUZZERS := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/fuzz/*.c))
 TEST_CFLAGS = -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all \
-	$(WARNINGS) $(PATHS) $(INCLUDES) -Itests -I$(PCAP)
+	$(WARNINGS) $(AGENT_PATHS) $(INCLUDES) -Itests -I$(PCAP)
 TEST_LIBS = -Wl,--as-needed -Wl,-rpath,$(BUILD)/lib -L$(BUILD)/lib -lpcap \
 	$(AGENT_LIBS)
 SANITIZE_unit = -fsanitize=address,undefined
@@ -190,10 +193,22 @@ $(eval $(call test_rules,fuzz))
 FUZZER_fuzz = -fsanitize=fuzzer
 .SECONDARY:
 
+# An agent's client that prints secrets, for the tests and by hand.
+$(TEST)/keytap: $(TEST)/obj-unit/tests/keytap.o $(TEST)/obj-unit/tested.a
+	$(Q)$(CC) $(SANITIZE_unit) -o $@ $^ $(TEST_LIBS)
+
 # What the tests need, but not the tests.
 tests:
-	@tools/build/need --install build test 'apps?'
-	$(Q)$(MAKE) all $(UNIT) $(FUZZERS)
+	@tools/build/need --install build test 'tls?' 'apps?'
+	$(Q)$(MAKE) all $(UNIT) $(FUZZERS) $(TEST)/keytap
+
+# As the agent's scanner is built, for its time counts.
+scan-file: $(BUILD)/scan-file
+
+$(BUILD)/scan-file: $(BUILD)/agent/tests/scan-file.o \
+    $(patsubst %.c,$(BUILD)/agent/%.o,$(wildcard tools/agent/scan.c tools/agent/scan-*.c))
+	$(SAY) LINK $(@F)
+	$(Q)$(CC) $(AGENT_LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 
 check: tests
 	$(Q)BUILD=$(BUILD) PREFIX=$(PREFIX) FUZZ_RUNS=$(FUZZ_RUNS) \
@@ -229,10 +244,11 @@ demo:
 
 install: all
 	$(Q)BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) \
-	    MULTIARCH=$(MULTIARCH) tools/build/install
+	    MULTIARCH=$(MULTIARCH) CACHE_PATH=$(CACHE_PATH) tools/build/install
 
 uninstall:
-	$(Q)PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) tools/build/uninstall
+	$(Q)PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) CACHE_PATH=$(CACHE_PATH) \
+	    tools/build/uninstall
 
 -include $(shell find $(BUILD)/bpf $(BUILD)/agent $(BUILD)/test \
 	-name '*.d' 2>/dev/null)

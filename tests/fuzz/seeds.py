@@ -1,9 +1,12 @@
 #!/usr/bin/python3
 """Writes the seeds of the fuzz targets, corpus/TARGET/NAME, again: for when
 the layout of records, messages or inputs has changed."""
+import gzip
 import os
 import struct
+import subprocess
 import sys
+import tempfile
 
 CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 
@@ -142,14 +145,116 @@ RECORDS = {
     "empty": records(ring(sample(1, b"") + sample(2))),
 }
 
+# --- the ring of secrets --------------------------------------------------------
+
+
+def secret(header, label=0, length=48):
+    return struct.pack("=IIQIIIHBB", header, 0, 1, 2, 3, 0, 0, label,
+                       length) + bytes(range(80))
+
+
+def secret_ring(*records):
+    content = b"".join(records)
+    return struct.pack("=H", len(content)) + content
+
+
+SECRETS = {
+    "two": secret_ring(secret(104), secret(104, 2, 32)),
+    "busy": secret_ring(secret(104), secret(104 | 1 << 31)),
+    "discarded": secret_ring(secret(104 | 1 << 30), secret(104)),
+    "short": secret_ring(secret(96)),
+    "label": secret_ring(secret(104, 10)),
+    "length": secret_ring(secret(104, 0, 49)),
+}
+
+# --- packets of handshakes: the recorded ones --------------------------------
+
+
+def recorded():
+    """Of each connection in tests/data/handshakes.pcap.gz the first packets
+    that are not too long: there its handshake is."""
+    path = os.path.join(CORPUS, "../../data/handshakes.pcap.gz")
+    with gzip.open(path) as file:
+        content = file.read()
+    seeds, at = {}, 24
+    while at < len(content):
+        length, = struct.unpack_from("=I", content, at + 8)
+        packet = content[at + 16:at + 16 + length]
+        at += 16 + length
+        ports = packet[54:58] if packet[12:14] == b"\x86\xdd" else (
+            packet[34:38])
+        key = tuple(sorted((ports[:2], ports[2:])))
+        seed = seeds.setdefault(key, [])
+        if len(seed) < 30:
+            seed.append(struct.pack("=HBB", length, 0, 0) + packet)
+    return {f"recorded-{i}": b"".join(seed)
+            for i, seed in enumerate(seeds.values())}
+
+
+# --- programs: tests/data/keylog.c -------------------------------------------
+
+X86_64, ARM64 = "x86_64-linux-gnu", "aarch64-linux-gnu"
+SHARED, STATIC = ["-shared", "-fPIC"], ["-static", "-fno-pie", "-Wl,-no-pie"]
+PROGRAMS = {
+    "openssl": (X86_64, 1, ["-O2"] + SHARED),
+    "openssl-static": (X86_64, 1, ["-O0"] + STATIC),
+    "openssl-arm64": (ARM64, 1, ["-Os"] + SHARED),
+    "boringssl": (X86_64, 2, ["-O3"] + STATIC),
+    "boringssl-arm64": (ARM64, 2, ["-O0", "-Wl,--no-rosegment"] + STATIC),
+    "gnutls": (X86_64, 3, ["-Os"] + SHARED),
+    "gnutls-arm64": (ARM64, 3, ["-O1"] + SHARED),
+    "go-arm64": (ARM64, 5, ["-O2"] + STATIC),
+    "reader": (X86_64, 4, ["-O1"] + SHARED),
+}
+
+
+def program(machine, stack, options):
+    source = os.path.join(CORPUS, "..", "..", "data", "keylog.c")
+    with tempfile.NamedTemporaryFile() as file:
+        subprocess.run(["clang", "-target", machine, "-fuse-ld=lld",
+                        "-DSTACK=%d" % stack, "-ffreestanding", "-nostdlib",
+                        "-s", "-o", file.name, source] + options, check=True)
+        with open(file.name, "rb") as made:
+            return made.read()
+
+
+# --- lines of /proc/PID/maps and mountinfo --------------------------------------
+
+MAPS = {
+    "library": "7f0c1000-7f0c2000 r-xp 0001f000 fe:01 333427     /lib/x.so",
+    "deleted": "1000-2000 r-xp 00000000 00:1b 7 /a b (deleted)",
+    "nothing": "1000-2000 r-xp 00000000 00:00 0 ",
+    "overlay": "36 35 0:27 /r /mnt/a\\040b rw shared:5 - overlay over "
+               "rw,lowerdir=/l1\\072x:/l2,upperdir=/u,workdir=/w",
+    "disk": "36 35 8:1 / / rw - ext4 /dev/sda1 rw",
+}
+
+# --- the cache: how many files of each kind, then what they are -----------------
+
+CACHE = {
+    "empty": b"\0\0", "barren": b"\0\3" + bytes(range(96)),
+    "fertile": b"\1\1" + bytes(32) + b"/lib/x",
+    "both": b"\2\2" + bytes(64),
+}
+
 
 def main():
+    for name, content in recorded().items():
+        write("flow", name, content)
+    for name, arguments in PROGRAMS.items():
+        write("elf", name, program(*arguments))
+    for name, content in SECRETS.items():
+        write("secrets", name, content)
     for name, text in DEVICES.items():
         write("device", name, text.encode())
     for name, content in CONTROL.items():
         write("control", name, content)
     for name, content in RECORDS.items():
         write("records", name, content)
+    for name, line in MAPS.items():
+        write("maps", name, line.encode())
+    for name, content in CACHE.items():
+        write("cache", name, content)
 
 
 if sys.byteorder != "little":
