@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Loads the program that takes TLS secrets, and attaches it where it is told.
+ */
+#define _GNU_SOURCE
+
+#include "secrets.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/types.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "load.h"
+#include "secrets.skel.h"
+
+#define PROGRAM	  "the program that takes TLS secrets"
+#define RING_SIZE (UINT32_C(1) << 20) /* some 9,000 secrets */
+#define PATH_SIZE sizeof("/proc/self/fd/-2147483648")
+
+/* Of the kernel's ABI, but not in the headers of the oldest libbpf. */
+#define TRACE_UPROBE_MULTI ((enum bpf_attach_type)48)
+
+struct create_uprobe_multi {
+	__u32 program;
+	__u32 target;
+	__u32 attach_type;
+	__u32 flags;
+	__aligned_u64 path;
+	__aligned_u64 offsets;
+	__aligned_u64 reference_counters;
+	__aligned_u64 cookies;
+	__u32 count;
+	__u32 multi_flags;
+	__u32 pid; /* 0: of all processes */
+	__u32 padding;
+};
+
+/* All hooks of a file. Known by the index of the first. */
+struct attachment {
+	uint32_t hooks[SCAN_HOOKS_MAX];
+	uint32_t count;
+	int multi; /* a link for all hooks, or -1 */
+	struct bpf_link *links[SCAN_HOOKS_MAX]; /* or one for each */
+	uint32_t faults;
+	char path[128]; /* as far as it fits */
+	char report[96];
+	bool is_news; /* the report */
+};
+
+struct secrets {
+	struct secrets_bpf *skeleton;
+	struct ring_buffer *complaints;
+	struct bpf_program *program; /* the one that is loaded */
+	bool multi;
+	struct attachment *hooks[SECRETS_HOOKS_MAX]; /* whose, or NULL */
+	char failed[256]; /* news of one that never was */
+	char news[256];
+};
+
+/* What kernels offer, the best first. */
+static const struct way {
+	bool paging; /* programs that may wait for a page */
+	bool multi;  /* one link for all hooks of a file */
+} ways[] = {
+	{ true, true },
+	{ true, false },
+	{ false, false },
+};
+
+/* --- loading -------------------------------------------------------------- */
+
+static int
+create_multi(int program, const char *path, const unsigned long *offsets,
+	     const __u64 *cookies, uint32_t count)
+{
+	struct create_uprobe_multi arguments = {
+		.program = (__u32)program,
+		.attach_type = TRACE_UPROBE_MULTI,
+		.path = (uintptr_t)path,
+		.offsets = (uintptr_t)offsets,
+		.cookies = (uintptr_t)cookies,
+		.count = count,
+	};
+	long fd =
+	    syscall(SYS_bpf, BPF_LINK_CREATE, &arguments, sizeof(arguments));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+/*
+ * Kernels without such links load the program all the same. Those that have
+ * them look at the path: a folder has no code.
+ */
+static bool
+has_multi(int program)
+{
+	unsigned long offset = 0;
+	__u64 cookie = 0;
+
+	return create_multi(program, "/", &offset, &cookie, 1) == -EBADF;
+}
+
+static int
+load_way(struct secrets *secrets, const struct way *way)
+{
+	struct secrets_bpf *skeleton = secrets_bpf__open();
+	struct bpf_program *unused;
+	int error;
+
+	if (skeleton == NULL)
+		return -errno;
+	secrets->program = skeleton->progs.ebpftls_paging;
+	unused = skeleton->progs.ebpftls_uprobe;
+	if (!way->paging) {
+		unused = secrets->program;
+		secrets->program = skeleton->progs.ebpftls_uprobe;
+	}
+	bpf_program__set_autoload(unused, false);
+	if (way->multi)
+		bpf_program__set_expected_attach_type(secrets->program,
+						      TRACE_UPROBE_MULTI);
+	bpf_map__set_max_entries(skeleton->maps.hooks, SECRETS_HOOKS_MAX);
+	bpf_map__set_max_entries(skeleton->maps.secret_events, RING_SIZE);
+	bpf_map__set_max_entries(skeleton->maps.complaints,
+				 (uint32_t)getpagesize());
+	error = secrets_bpf__load(skeleton);
+	if (error == 0 && way->multi &&
+	    !has_multi(bpf_program__fd(secrets->program)))
+		error = -EOPNOTSUPP;
+	if (error != 0) {
+		secrets_bpf__destroy(skeleton);
+		return error;
+	}
+	secrets->skeleton = skeleton;
+	secrets->multi = way->multi;
+	return 0;
+}
+
+static int
+load(struct secrets *secrets)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		error = load_way(secrets, &ways[i]);
+		if (error == 0 || error == -EPERM)
+			break;
+	}
+	return error;
+}
+
+/* Without cookies a program cannot tell which probe it was called by. */
+static int
+refused(struct failure *failure, int error)
+{
+	if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE,
+				    BPF_FUNC_get_attach_cookie, NULL) == 0)
+		return fail(failure, EBPFTLS_REASON_NOT_SUPPORTED,
+			    "no TLS secrets: this kernel has no BPF cookies, "
+			    "which came with Linux 5.15");
+	return load_refused(failure, error, PROGRAM);
+}
+
+/* --- complaints ----------------------------------------------------------- */
+
+static void
+take_off(struct attachment *attachment)
+{
+	if (attachment->multi >= 0)
+		close(attachment->multi);
+	attachment->multi = -1;
+	for (uint32_t i = 0; i < attachment->count; i++) {
+		bpf_link__destroy(attachment->links[i]);
+		attachment->links[i] = NULL;
+	}
+}
+
+static void
+report(struct attachment *attachment, uint32_t why)
+{
+	static const char *const words[] = {
+		[EBPFTLS_WHY_LABEL] = "an unknown label",
+		[EBPFTLS_WHY_LENGTH] = "a length that no secret has",
+		[EBPFTLS_WHY_ZERO] = "zeros for a secret",
+	};
+
+	if (why < sizeof(words) / sizeof(words[0]))
+		snprintf(attachment->report, sizeof(attachment->report),
+			 "hooks taken off: one gave %s", words[why]);
+	else
+		snprintf(attachment->report, sizeof(attachment->report),
+			 "secrets that could not be read: %u",
+			 attachment->faults);
+}
+
+static int
+hear(void *context, void *data, size_t size)
+{
+	struct secrets *secrets = context;
+	struct ebpftls_complaint complaint;
+	struct attachment *attachment = NULL;
+
+	if (size < sizeof(complaint))
+		return 0;
+	memcpy(&complaint, data, sizeof(complaint));
+	if (complaint.hook < SECRETS_HOOKS_MAX)
+		attachment = secrets->hooks[complaint.hook];
+	if (attachment == NULL)
+		return 0;
+	if (complaint.why == EBPFTLS_WHY_FAULT) {
+		attachment->faults++;
+	} else {
+		take_off(attachment);
+		attachment->is_news = true;
+	}
+	report(attachment, complaint.why);
+	/* that has taken its time */
+	return complaint.why == EBPFTLS_WHY_FAULT ? 0 : -ECANCELED;
+}
+
+int
+secrets_complaints_fd(const struct secrets *secrets)
+{
+	return ring_buffer__epoll_fd(secrets->complaints);
+}
+
+void
+secrets_complaints(struct secrets *secrets)
+{
+	ring_buffer__consume(secrets->complaints);
+}
+
+const char *
+secrets_report(const struct secrets *secrets, int attachment)
+{
+	const char *text = secrets->hooks[attachment]->report;
+
+	return text[0] != '\0' ? text : NULL;
+}
+
+const char *
+secrets_news(struct secrets *secrets)
+{
+	memcpy(secrets->news, secrets->failed, sizeof(secrets->news));
+	secrets->failed[0] = '\0';
+	for (uint32_t i = 0; secrets->news[0] == '\0' && i < SECRETS_HOOKS_MAX;
+	     i++) {
+		struct attachment *attachment = secrets->hooks[i];
+
+		if (attachment == NULL || !attachment->is_news)
+			continue;
+		attachment->is_news = false;
+		snprintf(secrets->news, sizeof(secrets->news), "%s: %s",
+			 attachment->path, attachment->report);
+	}
+	return secrets->news[0] != '\0' ? secrets->news : NULL;
+}
+
+/* --- attaching ------------------------------------------------------------ */
+
+/* Gives the attachment as many free hooks as it needs. */
+static int
+reserve(struct secrets *secrets, struct attachment *attachment, uint32_t count)
+{
+	for (uint32_t i = 0; i < SECRETS_HOOKS_MAX; i++) {
+		if (attachment->count == count)
+			break;
+		if (secrets->hooks[i] != NULL)
+			continue;
+		secrets->hooks[i] = attachment;
+		attachment->hooks[attachment->count++] = i;
+	}
+	return attachment->count == count ? 0 : -ENOSPC;
+}
+
+static void
+release(struct secrets *secrets, struct attachment *attachment)
+{
+	take_off(attachment);
+	/* what was complained about until now is about this attachment */
+	while (ring_buffer__consume(secrets->complaints) < 0)
+		;
+	for (uint32_t i = 0; i < attachment->count; i++)
+		secrets->hooks[attachment->hooks[i]] = NULL;
+	free(attachment);
+}
+
+static int
+write_hooks(struct secrets *secrets, const struct attachment *attachment,
+	    const struct ebpftls_hook *hooks)
+{
+	int map = bpf_map__fd(secrets->skeleton->maps.hooks);
+
+	for (uint32_t i = 0; i < attachment->count; i++)
+		if (bpf_map_update_elem(map, &attachment->hooks[i], &hooks[i],
+					BPF_ANY) != 0)
+			return -errno;
+	return 0;
+}
+
+static int
+attach_multi(struct secrets *secrets, struct attachment *attachment,
+	     const char *path, const struct ebpftls_hook *hooks)
+{
+	unsigned long offsets[SCAN_HOOKS_MAX];
+	__u64 cookies[SCAN_HOOKS_MAX];
+
+	for (uint32_t i = 0; i < attachment->count; i++) {
+		offsets[i] = hooks[i].offset;
+		cookies[i] = attachment->hooks[i];
+	}
+	attachment->multi =
+	    create_multi(bpf_program__fd(secrets->program), path, offsets,
+			 cookies, attachment->count);
+	return attachment->multi < 0 ? attachment->multi : 0;
+}
+
+static int
+attach_each(struct secrets *secrets, struct attachment *attachment,
+	    const char *path, const struct ebpftls_hook *hooks)
+{
+	for (uint32_t i = 0; i < attachment->count; i++) {
+		LIBBPF_OPTS(bpf_uprobe_opts, options,
+			    .bpf_cookie = attachment->hooks[i]);
+
+		attachment->links[i] =
+		    bpf_program__attach_uprobe_opts(secrets->program, -1, path,
+						    hooks[i].offset, &options);
+		if (attachment->links[i] == NULL)
+			return -errno;
+	}
+	return 0;
+}
+
+/* The name of a descriptor is that of its file, even of one with no other. */
+static int
+attach(struct secrets *secrets, struct attachment *attachment, int fd,
+       const struct ebpftls_hook *hooks)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (readlink(path, attachment->path, sizeof(attachment->path) - 1) < 0)
+		strcpy(attachment->path, "?");
+	if (secrets->multi)
+		return attach_multi(secrets, attachment, path, hooks);
+	return attach_each(secrets, attachment, path, hooks);
+}
+
+int
+secrets_attach(struct secrets *secrets, int fd,
+	       const struct scan_result *result)
+{
+	struct attachment *attachment;
+	int error;
+
+	if (result->count == 0 || result->count > SCAN_HOOKS_MAX)
+		return -EINVAL;
+	attachment = calloc(1, sizeof(*attachment));
+	if (attachment == NULL)
+		return -ENOMEM;
+	attachment->multi = -1;
+	error = reserve(secrets, attachment, result->count);
+	if (error == 0)
+		error = write_hooks(secrets, attachment, result->hooks);
+	if (error == 0)
+		error = attach(secrets, attachment, fd, result->hooks);
+	if (error == 0)
+		return (int)attachment->hooks[0];
+	snprintf(secrets->failed, sizeof(secrets->failed),
+		 "%s: cannot be hooked: %s", attachment->path,
+		 strerror(-error));
+	release(secrets, attachment);
+	return error;
+}
+
+void
+secrets_detach(struct secrets *secrets, int attachment)
+{
+	release(secrets, secrets->hooks[attachment]);
+}
+
+/* --- the whole ------------------------------------------------------------ */
+
+struct secrets *
+secrets_load(struct failure *failure)
+{
+	struct secrets *secrets = calloc(1, sizeof(*secrets));
+	int error;
+
+	if (secrets == NULL) {
+		fail(failure, EBPFTLS_REASON_OTHER, "out of memory");
+		return NULL;
+	}
+	load_quietly();
+	error = load(secrets);
+	if (error != 0) {
+		refused(failure, -error);
+		secrets_close(secrets);
+		return NULL;
+	}
+	secrets->complaints =
+	    ring_buffer__new(bpf_map__fd(secrets->skeleton->maps.complaints),
+			     hear, secrets, NULL);
+	if (secrets->complaints == NULL) {
+		fail_refused(failure, errno,
+			     "cannot read what the TLS hooks complain about");
+		secrets_close(secrets);
+		return NULL;
+	}
+	return secrets;
+}
+
+int
+secrets_ring_fd(const struct secrets *secrets)
+{
+	return bpf_map__fd(secrets->skeleton->maps.secret_events);
+}
+
+uint32_t
+secrets_ring_size(const struct secrets *secrets)
+{
+	return bpf_map__max_entries(secrets->skeleton->maps.secret_events);
+}
+
+static void *
+take_off_attachment(void *attachment)
+{
+	take_off(attachment);
+	return NULL;
+}
+
+/*
+ * The kernel takes its time over each link, until no program can be running
+ * any more, but waits for any number of them at once.
+ */
+static void
+take_all_off(struct secrets *secrets)
+{
+	static pthread_t threads[SECRETS_HOOKS_MAX];
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < SECRETS_HOOKS_MAX; i++) {
+		struct attachment *attachment = secrets->hooks[i];
+
+		if (attachment == NULL || attachment->hooks[0] != i)
+			continue;
+		if (pthread_create(&threads[count], NULL, take_off_attachment,
+				   attachment) == 0)
+			count++;
+		else
+			take_off(attachment);
+	}
+	while (count > 0)
+		pthread_join(threads[--count], NULL);
+}
+
+void
+secrets_close(struct secrets *secrets)
+{
+	if (secrets == NULL)
+		return;
+	take_all_off(secrets);
+	for (size_t i = 0; i < SECRETS_HOOKS_MAX; i++)
+		if (secrets->hooks[i] != NULL)
+			release(secrets, secrets->hooks[i]);
+	ring_buffer__free(secrets->complaints);
+	secrets_bpf__destroy(secrets->skeleton);
+	free(secrets);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The probes that take TLS secrets: one program, a hook for each place. */
+#ifndef AGENT_SECRETS_H
+#define AGENT_SECRETS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "failure.h"
+#include "scan.h"
+
+#define SECRETS_HOOKS_MAX 1024
+
+struct secrets;
+
+/*
+ * Loads the program and makes its ring buffer. Returns NULL and says why not.
+ */
+struct secrets *secrets_load(struct failure *failure);
+
+/*
+ * Attaches all hooks of a file, which need not be mapped by anybody yet, for
+ * all processes that have it mapped now or will. Returns a number for
+ * secrets_detach(), or a negative errno.
+ */
+int secrets_attach(struct secrets *secrets, int fd,
+		   const struct scan_result *result);
+void secrets_detach(struct secrets *secrets, int attachment);
+
+/* The ring buffer map for the consumer, and its size in bytes. */
+int secrets_ring_fd(const struct secrets *secrets);
+uint32_t secrets_ring_size(const struct secrets *secrets);
+
+/* Readable when a hook gave what no secret can be. */
+int secrets_complaints_fd(const struct secrets *secrets);
+
+/*
+ * Reads complaints: takes all hooks off a file that one of them is wrong about,
+ * unless only reading failed; one file at a time, as that takes a while. The
+ * attachment keeps its number.
+ */
+void secrets_complaints(struct secrets *secrets);
+
+/* What was complained about, in words; NULL if nothing was. */
+const char *secrets_report(const struct secrets *secrets, int attachment);
+
+/*
+ * A file, by its path, whose secrets there are no hooks for any more, or could
+ * not be; NULL when all have been told of. Valid until the next call.
+ */
+const char *secrets_news(struct secrets *secrets);
+
+/* Takes everything down; NULL is allowed. */
+void secrets_close(struct secrets *secrets);
+
+#endif
