@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -100,6 +101,18 @@ listen_for_ever(const char *path, const struct session_options *options)
 	}
 }
 
+/* Each file that is hooked costs a descriptor, or two for each hook. */
+static void
+raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -135,6 +148,7 @@ main(int argc, char **argv)
 	}
 	if (optind != argc)
 		return usage(stderr, EXIT_FAILURE);
+	raise_limits();
 	if (listen_path != NULL)
 		return listen_for_ever(listen_path, &options);
 	if (getsockopt(0, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||

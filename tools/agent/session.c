@@ -22,11 +22,13 @@
 #include "attach.h"
 #include "capture.h"
 #include "clock.h"
+#include "discover.h"
 #include "ebpftls-control-io.h"
 #include "failure.h"
 #include "links.h"
 #include "netns.h"
 #include "policy.h"
+#include "secrets.h"
 
 struct session {
 	int sock;
@@ -43,6 +45,11 @@ struct session {
 	int clock;  /* readable when the clock was stepped */
 	int packet; /* packet socket: promiscuous mode, injecting */
 	bool gone;  /* the interface */
+
+	bool asked; /* for secrets */
+	bool told;  /* whether there are any */
+	struct secrets *secrets;
+	struct discover *discover;
 };
 
 static int
@@ -357,7 +364,90 @@ links_changed(struct session *session)
 	ebpftls_control_send(session->sock, &message, EBPFTLS_GONE, NULL, 0);
 }
 
-/* The application says nothing more: what comes is the connection's end. */
+static void
+secrets_off(struct session *session, const struct failure *failure)
+{
+	union ebpftls_any_message message;
+
+	memset(&message, 0, sizeof(message));
+	message.secrets_off.reason = failure->reason;
+	memcpy(message.secrets_off.text, failure->text,
+	       sizeof(message.secrets_off.text));
+	ebpftls_control_send(session->sock, &message, EBPFTLS_SECRETS_OFF, NULL,
+			     0);
+	session->told = true;
+}
+
+/* Packets are captured all the same when this fails. */
+static void
+start_secrets(struct session *session)
+{
+	struct failure failure;
+
+	session->secrets = secrets_load(&failure);
+	if (session->secrets != NULL)
+		session->discover = discover_start(session->secrets, &failure);
+	if (session->discover == NULL) {
+		secrets_close(session->secrets);
+		session->secrets = NULL;
+		secrets_off(session, &failure);
+	}
+}
+
+/* What the one who reads the file should know. */
+static void
+tell_news(struct session *session)
+{
+	const char *news;
+
+	while ((news = secrets_news(session->secrets)) != NULL) {
+		union ebpftls_any_message message;
+
+		memset(&message, 0, sizeof(message));
+		snprintf(message.note.text, sizeof(message.note.text), "%s",
+			 news);
+		ebpftls_control_send(session->sock, &message, EBPFTLS_NOTE,
+				     NULL, 0);
+	}
+}
+
+static void
+discover_more(struct session *session)
+{
+	union ebpftls_any_message message;
+	int ring = secrets_ring_fd(session->secrets);
+
+	discover_work(session->discover);
+	if (session->told || !discover_settled(session->discover))
+		return;
+	memset(&message, 0, sizeof(message));
+	message.secrets_on.size = secrets_ring_size(session->secrets);
+	message.secrets_on.files = discover_files(session->discover);
+	ebpftls_control_send(session->sock, &message, EBPFTLS_SECRETS_ON, &ring,
+			     1);
+	session->told = true;
+}
+
+/* False at the connection's end, or when the peer says what makes no sense. */
+static bool
+hear(struct session *session)
+{
+	union ebpftls_any_message message;
+	int fds[EBPFTLS_RINGS_MAX];
+	size_t count;
+	int type =
+	    ebpftls_control_receive(session->sock, &message, fds, &count);
+
+	if (type > 0)
+		ebpftls_control_close(fds, count);
+	if (type != EBPFTLS_SECRETS)
+		return false;
+	if (!session->asked)
+		start_secrets(session);
+	session->asked = true;
+	return true;
+}
+
 static void
 serve(struct session *session)
 {
@@ -365,12 +455,21 @@ serve(struct session *session)
 		{ .fd = session->sock, .events = POLLIN },
 		{ .fd = session->links, .events = POLLIN },
 		{ .fd = session->clock, .events = POLLIN },
+		{ .fd = -1, .events = POLLIN },
+		{ .fd = -1, .events = POLLIN },
 	};
 
 	for (;;) {
-		if (poll(wait, 3, -1) < 0 && errno != EINTR)
+		if (session->discover != NULL) {
+			wait[3].fd = discover_fd(session->discover);
+			wait[4].fd = secrets_complaints_fd(session->secrets);
+		}
+		if (poll(wait, 5, -1) < 0) {
+			if (errno == EINTR)
+				continue;
 			return;
-		if (wait[0].revents)
+		}
+		if (wait[0].revents && !hear(session))
 			return;
 		if (wait[1].revents)
 			links_changed(session);
@@ -378,6 +477,12 @@ serve(struct session *session)
 			clock_stepped(session->clock,
 				      &capture_shared(&session->capture)
 					   ->clock);
+		if (wait[3].revents)
+			discover_more(session);
+		if (wait[4].revents)
+			secrets_complaints(session->secrets);
+		if (session->told && session->secrets != NULL)
+			tell_news(session);
 	}
 }
 
@@ -410,6 +515,8 @@ session_run(int sock, const struct session_options *options)
 		serve(&session);
 	else
 		refuse(sock, &failure);
+	discover_close(session.discover);
+	secrets_close(session.secrets);
 	attach_close(&session.attachments);
 	capture_close(&session.capture);
 	ebpftls_control_close((int[]){ session.links, session.clock,

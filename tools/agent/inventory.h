@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Which files all processes have mapped as code, read once. */
+#ifndef AGENT_INVENTORY_H
+#define AGENT_INVENTORY_H
+
+#include <stdbool.h>
+
+#include "mapping.h"
+
+struct inventory;
+
+/* NULL when there is no /proc. */
+struct inventory *inventory_open(void);
+
+/*
+ * Goes on a bit, and calls `found` for each mapping; its path is gone after
+ * that. False when there is nothing more.
+ */
+bool inventory_step(struct inventory *inventory,
+		    void (*found)(void *context, const struct mapping *mapping),
+		    void *context);
+
+/* NULL is allowed. */
+void inventory_close(struct inventory *inventory);
+
+#endif

@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The process that scans, and its keeper. Whoever writes a file that makes
+ * the scanner do what he likes has gained nothing but a process that may
+ * think; one that dies of a file, or does not come to an end, is replaced. A
+ * process could still lie about the files after that, and so has only those
+ * that are trusted alike.
+ */
+#define _GNU_SOURCE
+
+#include "scanner.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ebpftls-control-io.h"
+
+#define NAME	      "ebpftls-scan"
+#define NOBODY	      65534
+#define ADDRESS_SPACE ((rlim_t)3 << 30)
+#define SECOND	      INT64_C(1000000000)
+#define WORK_MAX      (2 * SECOND)  /* of a CPU, for one file */
+#define WAIT_MAX      (10 * SECOND) /* on a machine that is busy */
+#define LAST_MOMENT   50	    /* milliseconds to die in */
+
+/* Elsewhere the process dies, as there is no code that it understands. */
+#if defined(__x86_64__)
+#define SCANNER_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define SCANNER_ARCH AUDIT_ARCH_AARCH64
+#else
+#define SCANNER_ARCH 0
+#endif
+
+struct scanner {
+	int epoll;
+	int timer;
+	int sock;   /* or -1: there is no process */
+	bool alone; /* the process is for one file */
+	pid_t pid;
+	int64_t used;  /* of a CPU, when the file was submitted */
+	int64_t since; /* then */
+};
+
+/* --- the process ---------------------------------------------------------- */
+
+#define LOAD(member)                       \
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, \
+		 offsetof(struct seccomp_data, member))
+#define ALLOW(name)                                            \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1), \
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+
+/* What memory, the answer and an orderly end need. */
+static const struct sock_filter allowed[] = {
+	LOAD(arch),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SCANNER_ARCH, 1, 0),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	LOAD(nr),
+	ALLOW(read),
+	ALLOW(pread64),
+	ALLOW(fstat),
+	ALLOW(newfstatat),
+	ALLOW(lseek),
+	ALLOW(mmap),
+	ALLOW(munmap),
+	ALLOW(mremap),
+	ALLOW(mprotect),
+	ALLOW(madvise),
+	ALLOW(brk),
+	ALLOW(recvmsg),
+	ALLOW(sendmsg),
+	ALLOW(close),
+	ALLOW(futex),
+	ALLOW(getrandom),
+	ALLOW(clock_gettime),
+	ALLOW(rt_sigreturn),
+	ALLOW(exit_group),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+};
+
+/*
+ * What the agent shares with others stays in memory over a fork(). Returns
+ * how much address space the rest takes.
+ */
+static rlim_t
+unmap_shared(void)
+{
+	char line[8192];
+	FILE *maps = fopen("/proc/self/maps", "re");
+	rlim_t kept = 0;
+
+	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+		unsigned long start, end;
+		char protection[5];
+
+		if (sscanf(line, "%lx-%lx %4s", &start, &end, protection) != 3)
+			continue;
+		if (protection[3] == 's')
+			munmap((void *)start, end - start);
+		else
+			kept += end - start;
+	}
+	if (maps != NULL)
+		fclose(maps);
+	return kept;
+}
+
+static void
+limit(int resource, rlim_t most)
+{
+	const struct rlimit value = { most, most };
+
+	setrlimit(resource, &value);
+}
+
+static int
+drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
+
+	memset(none, 0, sizeof(none));
+	return (int)syscall(SYS_capset, &header, none);
+}
+
+/*
+ * A service without CAP_SETUID goes on as who it is: without capabilities,
+ * and unable to open anything, that is worth no more than nobody.
+ */
+static int
+confine(pid_t parent, rlim_t kept)
+{
+	const struct sock_fprog filter = {
+		.len = sizeof(allowed) / sizeof(allowed[0]),
+		.filter = (struct sock_filter *)allowed,
+	};
+
+	limit(RLIMIT_CORE, 0);
+	limit(RLIMIT_NOFILE, 2);
+	limit(RLIMIT_AS, kept + ADDRESS_SPACE);
+	(void)!syscall(SYS_setgroups, 0, NULL);
+	(void)!syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY);
+	(void)!syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY);
+	if (drop_capabilities() != 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 ||
+	    getppid() != parent)
+		return -1;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);
+}
+
+static int
+receive_file(void)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+	struct iovec part = { &byte, 1 };
+	struct msghdr packet = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd;
+
+	if (recvmsg(0, &packet, MSG_CMSG_CLOEXEC) != 1 ||
+	    packet.msg_controllen < CMSG_LEN(sizeof(int)))
+		return -1;
+	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
+	return fd;
+}
+
+static int
+send_result(struct scan_result *result)
+{
+	struct iovec part = { result, sizeof(*result) };
+	struct msghdr packet = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	return sendmsg(0, &packet, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* Until the agent has gone. */
+static void
+scan_files(void)
+{
+	struct scan_result result;
+	int fd;
+
+	while ((fd = receive_file()) >= 0) {
+		memset(&result, 0, sizeof(result));
+		if (!scan_file(fd, &result) || send_result(&result) != 0)
+			break;
+		close(fd);
+	}
+}
+
+__attribute__((noreturn)) static void
+be_scanner(int sock, pid_t parent)
+{
+	rlim_t kept = unmap_shared();
+
+	prctl(PR_SET_NAME, NAME, 0, 0, 0);
+	if (dup2(sock, 0) < 0 || syscall(SYS_close_range, 1, ~0U, 0) != 0 ||
+	    confine(parent, kept) != 0)
+		_exit(EXIT_FAILURE);
+	scan_files();
+	_exit(EXIT_SUCCESS);
+}
+
+/* --- its keeper ------------------------------------------------------------
+ */
+
+static int64_t
+read_clock(clockid_t id)
+{
+	struct timespec now = { 0, 0 };
+
+	clock_gettime(id, &now);
+	return now.tv_sec * SECOND + now.tv_nsec;
+}
+
+/* What the process has had of the CPUs; 0 once it is dead. */
+static int64_t
+cpu_time(const struct scanner *scanner)
+{
+	clockid_t id;
+
+	return clock_getcpuclockid(scanner->pid, &id) == 0 ? read_clock(id) : 0;
+}
+
+static void
+set_timer(const struct scanner *scanner, int64_t after)
+{
+	const struct itimerspec when = {
+		.it_value.tv_sec = after / SECOND,
+		.it_value.tv_nsec = after % SECOND,
+	};
+
+	timerfd_settime(scanner->timer, 0, &when, NULL);
+}
+
+struct scanner *
+scanner_open(void)
+{
+	struct scanner *scanner = calloc(1, sizeof(*scanner));
+	struct epoll_event event = { .events = EPOLLIN };
+
+	if (scanner == NULL)
+		return NULL;
+	scanner->sock = -1;
+	scanner->epoll = epoll_create1(EPOLL_CLOEXEC);
+	scanner->timer =
+	    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (scanner->epoll >= 0 && scanner->timer >= 0 &&
+	    epoll_ctl(scanner->epoll, EPOLL_CTL_ADD, scanner->timer, &event) ==
+		0)
+		return scanner;
+	scanner_close(scanner);
+	return NULL;
+}
+
+int
+scanner_fd(const struct scanner *scanner)
+{
+	return scanner->epoll;
+}
+
+/* The socket must not stay with the child, or its end would not be seen. */
+static void
+start(struct scanner *scanner)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	pid_t parent = getpid();
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return;
+	scanner->pid = fork();
+	if (scanner->pid == 0)
+		be_scanner(pair[1], parent);
+	close(pair[1]);
+	if (scanner->pid < 0) {
+		close(pair[0]);
+		return;
+	}
+	scanner->sock = pair[0];
+	epoll_ctl(scanner->epoll, EPOLL_CTL_ADD, scanner->sock, &event);
+}
+
+/* One that waits for a disk that hangs is left to whom it comes to then. */
+static void
+stop(struct scanner *scanner)
+{
+	const struct timespec moment = { .tv_nsec = SECOND / 1000 };
+
+	if (scanner->sock < 0)
+		return;
+	close(scanner->sock);
+	scanner->sock = -1;
+	kill(scanner->pid, SIGKILL);
+	for (int i = 0; i < LAST_MOMENT; i++) {
+		if (waitpid(scanner->pid, NULL, WNOHANG) != 0)
+			return;
+		nanosleep(&moment, NULL);
+	}
+}
+
+static bool
+send_file(int sock, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec part = { "", 1 };
+	struct msghdr packet = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+
+	memset(&control, 0, sizeof(control));
+	control.header.cmsg_level = SOL_SOCKET;
+	control.header.cmsg_type = SCM_RIGHTS;
+	control.header.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	return sendmsg(sock, &packet, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+}
+
+/* Nothing has been said that was not asked for. */
+static bool
+is_silent(int sock)
+{
+	char byte;
+
+	return recv(sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       errno == EAGAIN;
+}
+
+/* Without a process, the timer makes scanner_take() say that at once. */
+void
+scanner_submit(struct scanner *scanner, int fd, bool alone)
+{
+	if (scanner->sock >= 0 && (alone || !is_silent(scanner->sock)))
+		stop(scanner);
+	scanner->alone = alone;
+	if (scanner->sock < 0)
+		start(scanner);
+	if (scanner->sock >= 0 && !send_file(scanner->sock, fd))
+		stop(scanner);
+	if (scanner->sock < 0) {
+		set_timer(scanner, 1);
+		return;
+	}
+	scanner->since = read_clock(CLOCK_MONOTONIC);
+	scanner->used = cpu_time(scanner);
+	set_timer(scanner, WORK_MAX);
+}
+
+static enum scanner_answer
+give_up(struct scanner *scanner, struct scan_result *result, const char *why)
+{
+	stop(scanner);
+	set_timer(scanner, 0);
+	memset(result, 0, sizeof(*result));
+	snprintf(result->why, sizeof(result->why), "%s", why);
+	return SCANNER_FAILED;
+}
+
+static bool
+is_too_long(const struct scanner *scanner)
+{
+	return cpu_time(scanner) - scanner->used >= WORK_MAX ||
+	       read_clock(CLOCK_MONOTONIC) - scanner->since >= WAIT_MAX;
+}
+
+enum scanner_answer
+scanner_take(struct scanner *scanner, struct scan_result *result)
+{
+	uint64_t expired;
+	ssize_t size;
+
+	if (scanner->sock < 0)
+		return give_up(scanner, result, "no process for the scan");
+	size = recv(scanner->sock, result, sizeof(*result),
+		    MSG_DONTWAIT | MSG_TRUNC);
+	if (size == sizeof(*result) && scanner_valid(result)) {
+		set_timer(scanner, 0);
+		if (scanner->alone)
+			stop(scanner);
+		return SCANNER_DONE;
+	}
+	if (size >= 0 || (errno != EAGAIN && errno != EINTR))
+		return give_up(scanner, result, "the scan of it failed");
+	if (read(scanner->timer, &expired, sizeof(expired)) < 0)
+		return SCANNER_NOT_YET;
+	if (is_too_long(scanner))
+		return give_up(scanner, result,
+			       "the scan of it takes too long");
+	set_timer(scanner, WORK_MAX);
+	return SCANNER_NOT_YET;
+}
+
+static bool
+is_place(const struct ebpftls_place *place)
+{
+	return place->reg < 32 && place->loads <= EBPFTLS_LOADS_MAX;
+}
+
+static bool
+is_hook(const struct ebpftls_hook *hook)
+{
+	if (hook->name_count > EBPFTLS_NAMES_MAX || !is_place(&hook->label) ||
+	    !is_place(&hook->secret) || !is_place(&hook->length) ||
+	    !is_place(&hook->random))
+		return false;
+	for (uint32_t i = 0; i < hook->name_count; i++)
+		if (hook->names[i].label >= EBPFTLS_LABELS)
+			return false;
+	return true;
+}
+
+bool
+scanner_valid(const struct scan_result *result)
+{
+	if (result->count > SCAN_HOOKS_MAX ||
+	    memchr(result->why, '\0', sizeof(result->why)) == NULL)
+		return false;
+	for (uint32_t i = 0; i < result->count; i++)
+		if (!is_hook(&result->hooks[i]))
+			return false;
+	return true;
+}
+
+void
+scanner_close(struct scanner *scanner)
+{
+	if (scanner == NULL)
+		return;
+	stop(scanner);
+	ebpftls_control_close((int[]){ scanner->epoll, scanner->timer }, 2);
+	free(scanner);
+}

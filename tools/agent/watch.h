@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Tells of every file that any process maps as code, as it happens. */
+#ifndef AGENT_WATCH_H
+#define AGENT_WATCH_H
+
+#include <stdbool.h>
+
+#include "failure.h"
+#include "mapping.h"
+
+struct watch;
+
+/* Returns NULL and says why not. */
+struct watch *watch_start(struct failure *failure);
+
+/* Readable when there is news. To look at it takes that back: then read. */
+int watch_fd(const struct watch *watch);
+
+/*
+ * Calls `found` for all that has been mapped since; its path is gone after
+ * that. False if some of it was lost.
+ */
+bool watch_read(struct watch *watch,
+		void (*found)(void *context, const struct mapping *mapping),
+		void *context);
+
+/* NULL is allowed. */
+void watch_close(struct watch *watch);
+
+#endif
