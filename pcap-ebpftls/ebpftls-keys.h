@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The TLS secrets that came, by the client random of their connection: each
+ * once, and gone from memory when it is no longer needed.
+ */
+#ifndef EBPFTLS_KEYS_H
+#define EBPFTLS_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "events.h"
+
+#define EBPFTLS_RANDOM_SIZE 32
+
+/* "LABEL RANDOM SECRET\n" in hexadecimal, terminated. */
+#define EBPFTLS_LINE_SIZE 256
+
+/* What one connection has, and is known to need: bits 1 << ebpftls_label. */
+struct ebpftls_keys_entry {
+	uint8_t random[EBPFTLS_RANDOM_SIZE];
+	uint16_t have;
+	bool captured; /* its ClientHello is among the packets */
+	bool written;  /* the savefiles have what it has: theirs to set */
+};
+
+struct ebpftls_keys;
+
+/*
+ * A table for `connections` at most, at least one, that have secrets, and as
+ * many that have none: of either the one unused longest gives way to another
+ * of its kind. Memory is taken at once. NULL: there is none.
+ */
+struct ebpftls_keys *ebpftls_keys_new(size_t connections);
+
+/* Wipes everything. */
+void ebpftls_keys_free(struct ebpftls_keys *keys);
+
+/*
+ * Keeps a secret. Returns its connection, or NULL if it is there already or
+ * is no secret. One that differs takes the place of the one with its label: a
+ * KeyUpdate made it, or another connection with the same client random. The
+ * pointer is valid until the next call.
+ */
+const struct ebpftls_keys_entry *
+ebpftls_keys_add(struct ebpftls_keys *keys,
+		 const struct ebpftls_secret *secret);
+
+/* The connection, which is made if it is not known. */
+struct ebpftls_keys_entry *
+ebpftls_keys_get(struct ebpftls_keys *keys,
+		 const uint8_t random[EBPFTLS_RANDOM_SIZE]);
+
+/* The connection, or NULL if it is not known. */
+struct ebpftls_keys_entry *
+ebpftls_keys_find(struct ebpftls_keys *keys,
+		  const uint8_t random[EBPFTLS_RANDOM_SIZE]);
+
+/*
+ * Calls `line` with the key log line of each secret of a connection, in the
+ * order in which they came.
+ */
+typedef void ebpftls_keys_line(void *context, const char *line, size_t length);
+void ebpftls_keys_lines(const struct ebpftls_keys_entry *entry,
+			ebpftls_keys_line *line, void *context);
+
+/* Writes the key log line of one secret; returns its length, 0: it is none. */
+size_t ebpftls_keys_format(const struct ebpftls_secret *secret,
+			   char line[EBPFTLS_LINE_SIZE]);
+
+#endif
