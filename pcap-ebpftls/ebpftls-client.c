@@ -33,6 +33,9 @@
 
 #define RINGS_LIMIT 65536
 
+/* The words of pcap-linux.c. */
+#define GONE "The interface disappeared"
+
 __attribute__((format(printf, 3, 4))) static int
 fail(struct ebpftls_failure *failure, enum ebpftls_reason reason,
      const char *format, ...)
@@ -304,6 +307,53 @@ ebpftls_client_start(struct ebpftls_client *client,
 	return result;
 }
 
+/* The next message but one that says that the interface is gone. */
+static int
+await_secrets(struct ebpftls_client *client, union ebpftls_any_message *message,
+	      int fds[EBPFTLS_RINGS_MAX], size_t *count,
+	      struct ebpftls_failure *failure)
+{
+	int type;
+
+	while ((type = await(client, message, fds, count, failure)) ==
+	       EBPFTLS_GONE) {
+		ebpftls_control_close(fds, *count);
+		client->gone = true;
+	}
+	return type;
+}
+
+int
+ebpftls_client_secrets(struct ebpftls_client *client, size_t *size,
+		       struct ebpftls_failure *failure)
+{
+	union ebpftls_any_message message;
+	int fds[EBPFTLS_RINGS_MAX], type;
+	size_t count;
+
+	memset(&message, 0, sizeof(message));
+	type = ebpftls_control_send(client->sock, &message, EBPFTLS_SECRETS,
+				    NULL, 0);
+	if (type != 0)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "cannot speak to the ebpftls agent: %s",
+			    strerror(-type));
+	type = await_secrets(client, &message, fds, &count, failure);
+	if (type < 0)
+		return -1;
+	if (type == EBPFTLS_SECRETS_ON && count == 1 &&
+	    message.secrets_on.size != 0 &&
+	    (message.secrets_on.size & (message.secrets_on.size - 1)) == 0) {
+		*size = message.secrets_on.size;
+		return fds[0];
+	}
+	ebpftls_control_close(fds, count);
+	if (type == EBPFTLS_SECRETS_OFF)
+		return fail(failure, message.secrets_off.reason, "%s",
+			    message.secrets_off.text);
+	return confused(failure);
+}
+
 int
 ebpftls_client_check(struct ebpftls_client *client,
 		     struct ebpftls_failure *failure)
@@ -313,14 +363,23 @@ ebpftls_client_check(struct ebpftls_client *client,
 	int fds[EBPFTLS_RINGS_MAX], type;
 	size_t count;
 
+	if (client->gone)
+		return fail(failure, EBPFTLS_REASON_OTHER, "%s", GONE);
 	if (poll(&wait, 1, 0) <= 0)
 		return 0;
 	type = ebpftls_control_receive(client->sock, &message, fds, &count);
 	if (type > 0)
 		ebpftls_control_close(fds, count);
+	if (type == EBPFTLS_NOTE) {
+		memcpy(client->note, message.note.text, sizeof(client->note));
+		client->notes++;
+		return 0;
+	}
+	/* nobody waits for these any more */
+	if (type == EBPFTLS_SECRETS_ON || type == EBPFTLS_SECRETS_OFF)
+		return 0;
 	if (type == EBPFTLS_GONE)
-		return fail(failure, EBPFTLS_REASON_OTHER,
-			    "The interface disappeared");
+		return fail(failure, EBPFTLS_REASON_OTHER, "%s", GONE);
 	return fail(failure, EBPFTLS_REASON_OTHER,
 		    "the ebpftls agent has ended, and the capture with it");
 }

@@ -4,6 +4,7 @@
 #define EBPFTLS_CLIENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "ebpftls-control.h"
@@ -21,6 +22,9 @@ struct ebpftls_client {
 	uint32_t ring_size;
 	uint32_t counters;
 	uint32_t hatype;
+	bool gone; /* the agent said so while something else was awaited */
+	char note[EBPFTLS_TEXT_SIZE]; /* the last, or "" */
+	uint32_t notes;
 };
 
 struct ebpftls_failure {
@@ -46,6 +50,14 @@ int ebpftls_client_start(struct ebpftls_client *client,
  */
 int ebpftls_client_check(struct ebpftls_client *client,
 			 struct ebpftls_failure *failure);
+
+/*
+ * Has the agent take the secrets of all TLS connections. Returns the
+ * descriptor of their ring buffer, and its size, or -1: there are none, but
+ * the capture goes on.
+ */
+int ebpftls_client_secrets(struct ebpftls_client *client, size_t *size,
+			   struct ebpftls_failure *failure);
 
 /* Ends the capture, and returns when the agent has taken everything down. */
 void ebpftls_client_stop(struct ebpftls_client *client);

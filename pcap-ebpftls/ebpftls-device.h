@@ -10,9 +10,23 @@
 
 #define EBPFTLS_PREFIX "ebpftls:"
 
+#define EBPFTLS_PATH_SIZE 512
+
+/*
+ * How long a packet may wait for the secrets it needs: under overload they
+ * took 20 ms at most; a person at a live display does not notice 200.
+ */
+#define EBPFTLS_HOLD_MS	    200
+#define EBPFTLS_HOLD_MS_MAX 10000
+
 struct ebpftls_device {
 	char interface[EBPFTLS_NAME_SIZE];
 	char netns[EBPFTLS_NETNS_SIZE]; /* "": the caller's own */
+
+	bool classic;			/* savefile=pcap */
+	bool no_secrets;		/* secrets=off */
+	uint32_t hold_ms;		/* hold=MILLISECONDS */
+	char keylog[EBPFTLS_PATH_SIZE]; /* keylog=PATH, or "" */
 };
 
 /* Whether the name is meant for us. Looks at nothing but the name. */

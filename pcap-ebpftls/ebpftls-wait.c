@@ -43,17 +43,23 @@ ebpftls_wait_open(struct ebpftls_wait *wait, int timeout_ms, bool immediate)
 	wait->due = 0;
 	wait->quiet = 0;
 	wait->kicked = false;
-	wait->timer = wait->kick = -1;
+	wait->until = UINT64_MAX;
+	wait->timer = wait->deadline = wait->kick = -1;
 	wait->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (wait->epoll >= 0)
 		wait->timer =
 		    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (wait->timer >= 0)
+		wait->deadline =
+		    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (wait->deadline >= 0)
 		wait->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (wait->kick < 0) {
 		error = -errno;
 	} else {
 		error = watch(wait, wait->timer, 0);
+		if (error == 0)
+			error = watch(wait, wait->deadline, 0);
 		if (error == 0)
 			error = watch(wait, wait->kick, MARK_KICK);
 	}
@@ -71,7 +77,8 @@ ebpftls_wait_watch(struct ebpftls_wait *wait, int fd, uint32_t mark)
 void
 ebpftls_wait_close(struct ebpftls_wait *wait)
 {
-	int *fds[] = { &wait->kick, &wait->timer, &wait->epoll };
+	int *fds[] = { &wait->kick, &wait->deadline, &wait->timer,
+		       &wait->epoll };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
 		if (*fds[i] >= 0)
@@ -98,19 +105,34 @@ calm(struct ebpftls_wait *wait)
 	wait->kicked = false;
 }
 
+static struct timespec
+timespec(uint64_t time)
+{
+	return (struct timespec){ (time_t)(time / SECOND),
+				  (long)(time % SECOND) };
+}
+
+/* A time of 0 makes it rest. */
 static void
 set_timer(struct ebpftls_wait *wait, uint64_t due)
 {
-	struct itimerspec when = { { 0, 0 }, { 0, 0 } };
+	struct itimerspec when = { timespec(due != 0 ? wait->interval : 0),
+				   timespec(due) };
 
 	wait->due = due;
-	if (due != 0) {
-		when.it_value.tv_sec = (time_t)(due / SECOND);
-		when.it_value.tv_nsec = (long)(due % SECOND);
-		when.it_interval.tv_sec = (time_t)(wait->interval / SECOND);
-		when.it_interval.tv_nsec = (long)(wait->interval % SECOND);
-	}
 	timerfd_settime(wait->timer, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+void
+ebpftls_wait_until(struct ebpftls_wait *wait, uint64_t due)
+{
+	struct itimerspec when = { { 0, 0 },
+				   timespec(due != UINT64_MAX ? due : 0) };
+
+	if (due == wait->until)
+		return;
+	wait->until = due;
+	timerfd_settime(wait->deadline, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
 /* Whether an interval has passed; the timer is unreadable afterwards. */

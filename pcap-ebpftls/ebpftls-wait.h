@@ -20,6 +20,7 @@ struct ebpftls_wait {
 	int epoll; /* what the application may select on */
 	int timer;
 	int kick;
+	int deadline;	   /* a timer as well */
 	uint64_t interval; /* nanoseconds */
 	bool immediate;
 
@@ -28,6 +29,7 @@ struct ebpftls_wait {
 	const __u64 *bell_rung;
 	__u64 *bell_heard;
 
+	uint64_t until;	    /* when the deadline is */
 	uint64_t due;	    /* when the timer expires; 0: it rests */
 	unsigned int quiet; /* intervals without a frame */
 	bool kicked;
@@ -46,6 +48,9 @@ void ebpftls_wait_start(struct ebpftls_wait *wait, uint64_t now);
 /* After the rings were read: whether they gave frames, and hold more. */
 void ebpftls_wait_prepare(struct ebpftls_wait *wait, uint64_t now,
 			  bool got_frames, bool more);
+
+/* Wakes at the monotonic time `due` too; UINT64_MAX: at no time. */
+void ebpftls_wait_until(struct ebpftls_wait *wait, uint64_t due);
 
 /*
  * Waits for a wake-up, at most `timeout_ms`, for ever if that is negative.

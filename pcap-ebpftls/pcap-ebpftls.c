@@ -29,16 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pcap-ebpftls-handle.h"
 #include "pcap-ebpftls.h"
-
-#include "ebpftls-client.h"
-#include "ebpftls-clock.h"
-#include "ebpftls-device.h"
-#include "ebpftls-filter.h"
-#include "ebpftls-frame.h"
-#include "ebpftls-order.h"
-#include "ebpftls-pages.h"
-#include "ebpftls-wait.h"
 
 /* The names of libpcap's internal routines changed together with this. */
 #ifndef PCAP_ERROR_CAPTURE_NOTSUP
@@ -71,24 +63,9 @@
 
 #define MARK_AGENT 1
 
-struct pcap_ebpftls {
-	struct ebpftls_device device;
-	struct ebpftls_client client;
-	struct ebpftls_pages pages;
-	struct ebpftls_order order;
-	struct ebpftls_wait wait;
-	struct ebpftls_filter filter;
-	struct ebpftls_clock clock;
-	struct ebpftls_failure end; /* why the capture ended */
-
-	enum ebpftls_link link;
-	bool any;
-	bool started;
-	bool ended;
-	bool nonblock;
-	uint64_t rejected; /* frames that the filter did not let pass */
-	uint64_t if_drops; /* the interface's, when the capture began */
-};
+/* Of epb_flags. */
+#define DIRECTION_IN  1
+#define DIRECTION_OUT 2
 
 static int
 fail(pcap_t *p, const struct ebpftls_failure *failure)
@@ -118,8 +95,8 @@ fail_errno(pcap_t *p, int error, const char *what)
 	return PCAP_ERROR;
 }
 
-static uint64_t
-monotonic(void)
+uint64_t
+pcap_ebpftls_monotonic(void)
 {
 	struct timespec now;
 
@@ -150,13 +127,23 @@ interface_drops(const struct ebpftls_client *client)
 	       read_statistic(client->fds[EBPFTLS_FD_FIFO]);
 }
 
+static void
+count_frames(const struct pcap_ebpftls *handle, uint64_t *seen,
+	     uint64_t *dropped)
+{
+	for (uint32_t i = 0; i < handle->client.counters; i++) {
+		*seen += handle->pages.counters[i].seen;
+		*dropped += handle->pages.counters[i].dropped;
+	}
+}
+
 /*
  * "ps_recv" counts the frames that passed the filter, and also those that
  * it has not seen yet or never will, because there was no room for them;
  * the latter are "ps_drop". May be called from a signal handler.
  */
-static int
-ebpftls_stats(pcap_t *p, struct pcap_stat *stats)
+int
+pcap_ebpftls_stats(pcap_t *p, struct pcap_stat *stats)
 {
 	const struct pcap_ebpftls *handle = p->priv;
 	uint64_t seen = 0, dropped = 0;
@@ -164,10 +151,7 @@ ebpftls_stats(pcap_t *p, struct pcap_stat *stats)
 	memset(stats, 0, sizeof(*stats));
 	if (!handle->started)
 		return 0;
-	for (uint32_t i = 0; i < handle->client.counters; i++) {
-		seen += handle->pages.counters[i].seen;
-		dropped += handle->pages.counters[i].dropped;
-	}
+	count_frames(handle, &seen, &dropped);
 	stats->ps_recv = (u_int)(seen - handle->rejected);
 	stats->ps_drop = (u_int)dropped;
 	if (p->opt.promisc)
@@ -180,6 +164,7 @@ ebpftls_stats(pcap_t *p, struct pcap_stat *stats)
 static void
 release(struct pcap_ebpftls *handle)
 {
+	pcap_ebpftls_end_dumps(handle);
 	ebpftls_pages_unmap(&handle->pages);
 	ebpftls_client_stop(&handle->client);
 	ebpftls_wait_close(&handle->wait);
@@ -193,6 +178,12 @@ ebpftls_cleanup(pcap_t *p)
 	release(p->priv);
 	p->fd = p->selectable_fd = -1;
 	pcapint_cleanup_live_common(p);
+}
+
+bool
+pcap_ebpftls_is(const pcap_t *p)
+{
+	return p->cleanup_op == ebpftls_cleanup;
 }
 
 /* What wakes: the agent's messages, the doorbell, a ring a quarter full. */
@@ -245,15 +236,15 @@ start(pcap_t *p)
 	handle->wait.waiting = &handle->pages.shared->waiting;
 	handle->wait.bell_rung = handle->pages.bell_rung;
 	handle->wait.bell_heard = handle->pages.bell_heard;
-	ebpftls_wait_start(&handle->wait, monotonic());
+	ebpftls_wait_start(&handle->wait, pcap_ebpftls_monotonic());
 	handle->if_drops = interface_drops(&handle->client);
 	handle->started = true;
 	return 0;
 }
 
 /* What a read has to see to first. */
-static int
-ensure_started(pcap_t *p)
+int
+pcap_ebpftls_ensure_started(pcap_t *p)
 {
 	struct pcap_ebpftls *handle = p->priv;
 	int error;
@@ -317,7 +308,22 @@ make_packet(pcap_t *p, struct ebpftls_ring *ring, struct pcap_pkthdr *header,
 	header->caplen = packet.caplen;
 	header->len = packet.len;
 	*bytes = packet.bytes;
+	handle->current.bytes = packet.bytes;
+	handle->current.direction = ring->frame.pkttype == PACKET_OUTGOING
+					? DIRECTION_OUT
+					: DIRECTION_IN;
 	return true;
+}
+
+/* What was lost up to now came before the packets that are still to come. */
+static void
+note_drops(struct pcap_ebpftls *handle)
+{
+	uint64_t seen = 0, dropped = 0;
+
+	count_frames(handle, &seen, &dropped);
+	handle->current.dropped += (uint32_t)(dropped - handle->dropped);
+	handle->dropped = dropped;
 }
 
 /*
@@ -332,11 +338,15 @@ read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user, bool *more)
 	struct ebpftls_ring *ring;
 	struct pcap_pkthdr header;
 	const u_char *bytes;
-	uint64_t now = monotonic();
+	uint64_t now = pcap_ebpftls_monotonic();
 	bool got_frames = false;
 	int count = 0;
 
 	ebpftls_clock_read(&handle->clock, &handle->pages.shared->clock);
+	note_drops(handle);
+	handle->current.bytes = NULL;
+	/* those of servers are there before the packets that need them */
+	pcap_ebpftls_work(handle, now);
 	ebpftls_order_begin(order,
 			    p->opt.immediate ? UINT64_MAX : now - SLACK_NS);
 	while (count < max && !p->break_loop &&
@@ -348,6 +358,8 @@ read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user, bool *more)
 		}
 	}
 	ebpftls_order_end(order);
+	ebpftls_wait_until(&handle->wait,
+			   ebpftls_savefiles_due(&handle->savefiles));
 	if (order->broken) {
 		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
 			 "corrupted record in the kernel's capture buffer");
@@ -392,7 +404,7 @@ ebpftls_read(pcap_t *p, int max, pcap_handler callback, u_char *user)
 	bool more;
 	int count;
 
-	if (ensure_started(p) != 0)
+	if (pcap_ebpftls_ensure_started(p) != 0)
 		return PCAP_ERROR;
 	if (PACKET_COUNT_IS_UNLIMITED(max))
 		max = INT_MAX;
@@ -449,7 +461,7 @@ ebpftls_inject(pcap_t *p, const void *bytes, int size)
 			 "Sending packets isn't supported in cooked mode");
 		return -1;
 	}
-	if (ensure_started(p) != 0)
+	if (pcap_ebpftls_ensure_started(p) != 0)
 		return -1;
 	if (handle->client.fds[EBPFTLS_FD_PACKET] < 0) {
 		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
@@ -475,7 +487,7 @@ ebpftls_setfilter(pcap_t *p, struct bpf_program *program)
 			 "setfilter: No filter specified");
 		return -1;
 	}
-	if (ensure_started(p) != 0 ||
+	if (pcap_ebpftls_ensure_started(p) != 0 ||
 	    pcapint_install_bpf_program(p, program) < 0)
 		return -1;
 	return ebpftls_filter_set(&handle->filter, program, p->errbuf,
@@ -626,7 +638,21 @@ is_probe(const pcap_t *p)
 
 	return p->snapshot <= 1 && !p->opt.promisc && p->opt.timeout == 0 &&
 	       p->opt.buffer_size == 0 && !p->opt.immediate &&
-	       handle->device.netns[0] == '\0';
+	       handle->device.netns[0] == '\0' && handle->keylog < 0;
+}
+
+/* For a key log they are taken from the beginning. */
+static int
+take_secrets(pcap_t *p)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	int error = pcap_ebpftls_take_secrets(handle);
+
+	if (error != 0)
+		return fail_errno(p, error, "cannot take secrets");
+	if (handle->no_secrets.text[0] != '\0')
+		return fail(p, &handle->no_secrets);
+	return 0;
 }
 
 static int
@@ -643,6 +669,8 @@ open_device(pcap_t *p)
 	if (!probe) {
 		status = start(p);
 		hatype = handle->client.hatype;
+		if (status == 0 && handle->keylog >= 0)
+			status = take_secrets(p);
 	} else if (!handle->any) {
 		status = look_at_interface(p, &hatype);
 	}
@@ -688,7 +716,7 @@ set_operations(pcap_t *p)
 	p->set_datalink_op = ebpftls_set_datalink;
 	p->getnonblock_op = ebpftls_getnonblock;
 	p->setnonblock_op = ebpftls_setnonblock;
-	p->stats_op = ebpftls_stats;
+	p->stats_op = pcap_ebpftls_stats;
 	p->breakloop_op = ebpftls_breakloop;
 	p->cleanup_op = ebpftls_cleanup;
 	p->bpf_codegen_flags |= CODEGEN_FLAGS;
@@ -704,6 +732,8 @@ ebpftls_activate(pcap_t *p)
 
 	memset(handle, 0, sizeof(*handle));
 	ebpftls_client_init(&handle->client);
+	handle->pcap = p;
+	handle->secrets_fd = handle->keylog = -1;
 	status = parse_device(p);
 	if (status != 0)
 		return status;
@@ -720,7 +750,9 @@ ebpftls_activate(pcap_t *p)
 			 "device");
 		warning = PROMISC_ON_ANY;
 	}
-	status = open_device(p);
+	status = pcap_ebpftls_open_keylog(p);
+	if (status == 0)
+		status = open_device(p);
 	if (status != 0) {
 		release(handle);
 		return status;
@@ -773,7 +805,7 @@ list_device(pcap_if_list_t *list, const char *interface, bool loopback,
 	if (loopback)
 		flags |= PCAP_IF_LOOPBACK;
 	snprintf(name, sizeof(name), EBPFTLS_PREFIX "%s", interface);
-	snprintf(description, sizeof(description), "%s, captured by eBPF",
+	snprintf(description, sizeof(description), EBPFTLS_DESCRIPTION,
 		 interface);
 	return pcapint_add_dev(list, name, flags, description, errbuf) == NULL
 		   ? PCAP_ERROR

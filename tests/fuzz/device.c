@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Takes any string for a device string. One that names a device must be just
- * what its parts make when they are put together again.
+ * Takes any string for a device string. One that names a device must begin with
+ * what its parts make when they are put together again; options may follow.
  */
 #include "ebpftls-device.h"
 
@@ -27,7 +27,9 @@ compare(const char *name, const struct ebpftls_device *device)
 	snprintf(again, sizeof(again), EBPFTLS_PREFIX "%s%s%s",
 		 device->interface, device->netns[0] != '\0' ? "@" : "",
 		 device->netns);
-	require(strcmp(again, name) == 0);
+	require(strncmp(again, name, strlen(again)) == 0);
+	name += strlen(again);
+	require(*name == '\0' || *name == ',');
 }
 
 static void

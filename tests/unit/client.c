@@ -546,6 +546,165 @@ disappears(void)
 	reap();
 }
 
+/* --- secrets ---------------------------------------------------------------
+ */
+
+/* What is said when secrets are asked for; generous() has read that. */
+static void
+say_on(int sock, uint32_t size, size_t descriptors)
+{
+	const union ebpftls_any_message message = { .secrets_on.size = size };
+
+	say(sock, message, EBPFTLS_SECRETS_ON, descriptors);
+	wait_for_end(sock);
+}
+
+/* As generous(), but hears what it is asked for. */
+static bool
+asked(int sock)
+{
+	union ebpftls_any_message message;
+	struct ebpftls_opened opened = usual();
+	int fds[EBPFTLS_RINGS_MAX];
+	size_t count;
+
+	opened.rings = 1;
+	say_opened(sock, opened, 4);
+	say_rings(sock, 0, 1, 1);
+	return ebpftls_control_receive(sock, &message, fds, &count) ==
+	       EBPFTLS_SECRETS;
+}
+
+static void
+secrets_on(int sock)
+{
+	if (asked(sock))
+		say_on(sock, 4096, 1);
+}
+
+static void
+secrets_on_late(int sock)
+{
+	union ebpftls_any_message message;
+
+	memset(&message, 0, sizeof(message));
+	if (!asked(sock))
+		return;
+	say(sock, message, EBPFTLS_GONE, 1);
+	say_on(sock, 4096, 1);
+}
+
+static void
+secrets_off(int sock)
+{
+	const union ebpftls_any_message message = {
+		.secrets_off = { .reason = EBPFTLS_REASON_NO_PERMISSION,
+				 .text = "lockdown" },
+	};
+
+	if (!asked(sock))
+		return;
+	say(sock, message, EBPFTLS_SECRETS_OFF, 3);
+	wait_for_end(sock);
+}
+
+static void
+secrets_without_ring(int sock)
+{
+	if (asked(sock))
+		say_on(sock, 4096, 0);
+}
+
+static void
+secrets_with_two(int sock)
+{
+	if (asked(sock))
+		say_on(sock, 4096, 2);
+}
+
+static void
+secrets_odd_size(int sock)
+{
+	if (asked(sock))
+		say_on(sock, 4095, 1);
+}
+
+static void
+secrets_no_size(int sock)
+{
+	if (asked(sock))
+		say_on(sock, 0, 1);
+}
+
+static void
+secrets_gone(int sock)
+{
+	asked(sock);
+}
+
+static void
+takes_secrets(void)
+{
+	size_t size = 0;
+	int fd;
+
+	check(start(secrets_on) == 0);
+	fd = ebpftls_client_secrets(&client, &size, &failure);
+	check(fd >= 0 && size == 4096);
+	check(ebpftls_client_check(&client, &failure) == 0);
+	close(fd);
+	ebpftls_client_stop(&client);
+	reap();
+}
+
+/* The interface may go while secrets are awaited; that is not forgotten. */
+static void
+gone_meanwhile(void)
+{
+	size_t size;
+	int fd;
+
+	check(start(secrets_on_late) == 0);
+	fd = ebpftls_client_secrets(&client, &size, &failure);
+	check(fd >= 0);
+	check(ebpftls_client_check(&client, &failure) == -1);
+	check(strcmp(failure.text, "The interface disappeared") == 0);
+	close(fd);
+	ebpftls_client_stop(&client);
+	reap();
+}
+
+/* Nothing is left open, and the text says why. */
+static void
+no_secrets(void)
+{
+	static const struct {
+		agent *agent;
+		const char *text;
+	} agents[] = {
+		{ secrets_off, "lockdown" },
+		{ secrets_without_ring, "not expected" },
+		{ secrets_with_two, "not expected" },
+		{ secrets_odd_size, "not expected" },
+		{ secrets_no_size, "not expected" },
+		{ secrets_gone, "ended" },
+	};
+	size_t size;
+
+	for (size_t i = 0; i < sizeof(agents) / sizeof(agents[0]); i++) {
+		int before;
+
+		check(start(agents[i].agent) == 0);
+		before = check_descriptors();
+		check(ebpftls_client_secrets(&client, &size, &failure) == -1);
+		if (!check(strstr(failure.text, agents[i].text) != NULL))
+			printf("the text was '%s'\n", failure.text);
+		check(check_descriptors() == before);
+		ebpftls_client_stop(&client);
+		reap();
+	}
+}
+
 static void
 killed(void)
 {
@@ -651,6 +810,9 @@ main(void)
 		{ "nonsense instead of a capture", wrong_opened },
 		{ "nonsense instead of rings", wrong_rings },
 		{ "the interface disappears", disappears },
+		{ "secrets are asked for", takes_secrets },
+		{ "the interface goes meanwhile", gone_meanwhile },
+		{ "there are no secrets", no_secrets },
 		{ "the agent is killed", killed },
 		{ "no service", no_service },
 		{ "no service, but root", own_agent },

@@ -63,6 +63,15 @@ static const struct {
 	{ "ebpftls:lo,%s%n=1", OTHER, NULL, NULL, "option '%s%n'" },
 	{ "ebpftls:lo@test,a=b@c", OTHER, NULL, NULL, "option 'a'" },
 	{ "ebpftls:lo,a@b=c", OTHER, NULL, NULL, "option 'a@b'" },
+	{ "ebpftls:lo,secrets", OTHER, NULL, NULL, "secrets= takes on or off" },
+	{ "ebpftls:lo,secrets=no", OTHER, NULL, NULL, "secrets= takes" },
+	{ "ebpftls:lo,savefile=", OTHER, NULL, NULL, "savefile= takes" },
+	{ "ebpftls:lo,hold=10001", OTHER, NULL, NULL, "hold= takes" },
+	{ "ebpftls:lo,hold=-1", OTHER, NULL, NULL, "hold= takes" },
+	{ "ebpftls:lo,hold=1s", OTHER, NULL, NULL, "hold= takes" },
+	{ "ebpftls:lo,keylog=", OTHER, NULL, NULL, "keylog= takes" },
+	{ "ebpftls:lo,keylog=" N255 N255 "ab", OTHER, NULL, NULL, "keylog=" },
+	{ "ebpftls:lo,hold=5,x=1", OTHER, NULL, NULL, "option 'x'" },
 };
 
 static void
@@ -90,6 +99,27 @@ parse(void)
 		check(strcmp(device.interface, devices[i].interface) == 0);
 		check(strcmp(device.netns, devices[i].netns) == 0);
 	}
+}
+
+static void
+options(void)
+{
+	struct ebpftls_device device;
+	char text[EBPFTLS_TEXT_SIZE];
+
+	check(ebpftls_device_parse("ebpftls:lo", &device, text, sizeof(text)) ==
+	      0);
+	check(!device.classic && !device.no_secrets);
+	check(device.hold_ms == EBPFTLS_HOLD_MS && device.keylog[0] == '\0');
+	check(ebpftls_device_parse("ebpftls:any@x,keylog=/tmp/a=b,hold=0,"
+				   "savefile=pcap,secrets=off",
+				   &device, text, sizeof(text)) == 0);
+	check(strcmp(device.netns, "x") == 0);
+	check(strcmp(device.keylog, "/tmp/a=b") == 0);
+	check(device.classic && device.no_secrets && device.hold_ms == 0);
+	check(ebpftls_device_parse("ebpftls:lo,savefile=pcapng,secrets=on",
+				   &device, text, sizeof(text)) == 0);
+	check(!device.classic && !device.no_secrets);
 }
 
 /* Whatever the room for the text, it ends. */
@@ -137,6 +167,7 @@ main(void)
 {
 	static const struct check_case cases[] = {
 		{ "device strings are taken apart", parse },
+		{ "options", options },
 		{ "a text that does not fit is cut", short_text },
 		{ "which names are ours", ours },
 		{ NULL, NULL },

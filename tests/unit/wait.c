@@ -322,6 +322,29 @@ marks(void)
 }
 
 static void
+deadline(void)
+{
+	uint64_t soon;
+
+	start(LONG_MS, false);
+	ebpftls_wait_until(&waiter, monotonic() + LONG_MS * MILLISECOND);
+	check(!readable(0));
+	soon = monotonic() + 20 * MILLISECOND;
+	ebpftls_wait_until(&waiter, soon);
+	check(readable(SOON_MS) && monotonic() >= soon);
+	check(ebpftls_wait_poll(&waiter, -1) == 0);
+	/* as long as there is no other */
+	check(readable(0));
+	ebpftls_wait_until(&waiter, soon);
+	check(readable(0));
+	ebpftls_wait_until(&waiter, UINT64_MAX);
+	check(!readable(0));
+	ebpftls_wait_until(&waiter, 1);
+	check(readable(SOON_MS));
+	finish();
+}
+
+static void
 ignore(int number)
 {
 	(void)number;
@@ -514,6 +537,7 @@ main(void)
 		{ "a kick wakes once", kick },
 		{ "as many kicks as can be counted", many_kicks },
 		{ "marks of watched descriptors", marks },
+		{ "a deadline", deadline },
 		{ "a signal while waiting", interrupted },
 		{ "an application that is late", late_consumer },
 		{ "immediate delivery", immediate },

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Brings the secrets of a handle to its savefiles and its key log: what
+ * sf-pcap.c calls for savefiles of ours, and what the read loop calls.
+ */
+#define _GNU_SOURCE
+
+#include <config.h>
+
+#include "pcap-int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pcap-ebpftls-handle.h"
+#include "pcap-ebpftls.h"
+
+#define SECOND	    UINT64_C(1000000000)
+#define MILLISECOND UINT64_C(1000000)
+
+/* Handshakes that are followed, and connections that are remembered. */
+#define FLOWS_MAX	16384
+#define CONNECTIONS_MAX 16384
+
+/* More than this is never held back. */
+#define HOLD_BYTES ((size_t)64 << 20)
+
+/* The first bytes of a pcapng file. */
+#define SECTION_HEADER 0x0A0D0D0A
+
+static void
+write_keylog(struct pcap_ebpftls *handle, const struct ebpftls_secret *secret)
+{
+	char line[EBPFTLS_LINE_SIZE];
+	size_t length = ebpftls_keys_format(secret, line);
+
+	/* one line, one write: others may append to the same file */
+	(void)!write(handle->keylog, line, length);
+	explicit_bzero(line, sizeof(line));
+}
+
+/* Returns whether any came. */
+static bool
+read_secrets(struct pcap_ebpftls *handle, uint64_t now)
+{
+	struct ebpftls_secret secret;
+	bool any = false;
+
+	if (handle->secrets.read == NULL)
+		return false;
+	/* a program may capture in one thread and close files in another */
+	ebpftls_savefiles_lock(&handle->savefiles);
+	while (ebpftls_secrets_next(&handle->secrets, &secret) == 1) {
+		any = true;
+		handle->secrets_lost = secret.lost;
+		if (ebpftls_savefiles_secret(&handle->savefiles, &secret,
+					     now) &&
+		    handle->keylog >= 0)
+			write_keylog(handle, &secret);
+	}
+	explicit_bzero(&secret, sizeof(secret));
+	ebpftls_savefiles_unlock(&handle->savefiles);
+	return any;
+}
+
+void
+pcap_ebpftls_work(struct pcap_ebpftls *handle, uint64_t now)
+{
+	handle->now = now;
+	read_secrets(handle, now);
+	ebpftls_savefiles_tick(&handle->savefiles, now);
+}
+
+/* Nobody is woken for a secret: see send() in bpf/secrets.bpf.c. */
+static uint64_t
+await_secrets(void *context, uint64_t until)
+{
+	const struct timespec pause = { 0, MILLISECOND };
+	struct pcap_ebpftls *handle = context;
+	uint64_t now = pcap_ebpftls_monotonic();
+
+	while (!read_secrets(handle, now) && now < until) {
+		nanosleep(&pause, NULL);
+		now = pcap_ebpftls_monotonic();
+	}
+	return now;
+}
+
+/* Adds to a text that is cut where the room ends. */
+__attribute__((format(printf, 3, 4))) static void
+add_text(char *text, size_t size, const char *format, ...)
+{
+	size_t length = strlen(text);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text + length, size - length, format, args);
+	va_end(args);
+}
+
+/* What the agent has said since the read loop last listened. */
+static void
+hear_agent(struct pcap_ebpftls *handle)
+{
+	struct ebpftls_failure ignored;
+	uint32_t notes;
+
+	do
+		notes = handle->client.notes;
+	while (ebpftls_client_check(&handle->client, &ignored) == 0 &&
+	       handle->client.notes != notes);
+}
+
+/* Why something in the file may stay encrypted; "" if there is no reason. */
+static void
+describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
+{
+	const struct ebpftls_client *client = &handle->client;
+	uint64_t older;
+
+	text[0] = '\0';
+	if (handle->no_secrets.text[0] != '\0')
+		add_text(text, size, "no TLS secrets: %s\n",
+			 handle->no_secrets.text);
+	if (handle->savefiles.flows == NULL)
+		return;
+	older = ebpftls_flows_older(handle->savefiles.flows);
+	if (handle->savefiles.late != 0)
+		add_text(text, size,
+			 "%" PRIu64 " packets stand before TLS secrets that "
+			 "they need\n",
+			 handle->savefiles.late);
+	if (handle->secrets_lost != 0)
+		add_text(text, size, "%" PRIu32 " TLS secrets were lost\n",
+			 handle->secrets_lost);
+	if (older != 0)
+		add_text(text, size,
+			 "%" PRIu64 " TLS connections are older than the "
+			 "capture\n",
+			 older);
+	if (client->notes != 0)
+		add_text(text, size,
+			 "%" PRIu32 " files without TLS hooks: %s\n",
+			 client->notes, client->note);
+}
+
+static void
+add_up(void *context, struct ebpftls_totals *totals)
+{
+	struct pcap_ebpftls *handle = context;
+	struct pcap_stat stats;
+
+	pcap_ebpftls_stats(handle->pcap, &stats);
+	totals->received = stats.ps_recv;
+	totals->dropped = stats.ps_drop;
+	totals->if_dropped = stats.ps_ifdrop;
+	hear_agent(handle);
+	describe_end(handle, handle->comment, sizeof(handle->comment));
+	totals->comment = handle->comment[0] != '\0' ? handle->comment : NULL;
+}
+
+int
+pcap_ebpftls_open_keylog(pcap_t *p)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	const char *path = handle->device.keylog;
+	struct stat status;
+
+	if (path[0] == '\0')
+		return 0;
+	handle->keylog =
+	    open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_CLOEXEC,
+		 0600);
+	if (handle->keylog < 0 || fstat(handle->keylog, &status) != 0) {
+		snprintf(p->errbuf, PCAP_ERRBUF_SIZE, "key log %.128s: %s",
+			 path, strerror(errno));
+		return PCAP_ERROR;
+	}
+	if (S_ISREG(status.st_mode) && (status.st_mode & 077) != 0) {
+		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
+			 "key log %.128s: others may read or write it - "
+			 "chmod 600 it, or give another path",
+			 path);
+		return PCAP_ERROR;
+	}
+	return 0;
+}
+
+/* Without these two no packet needs anything. */
+static void
+forget_secrets(struct ebpftls_savefiles *files)
+{
+	ebpftls_keys_free(files->keys);
+	ebpftls_flows_free(files->flows);
+	files->keys = NULL;
+	files->flows = NULL;
+}
+
+static int
+begin_savefiles(struct pcap_ebpftls *handle)
+{
+	struct ebpftls_savefiles *files = &handle->savefiles;
+
+	ebpftls_savefiles_init(files);
+	files->keys = ebpftls_keys_new(CONNECTIONS_MAX);
+	files->flows = ebpftls_flows_new(FLOWS_MAX);
+	if (files->keys == NULL || files->flows == NULL) {
+		forget_secrets(files);
+		return -ENOMEM;
+	}
+	files->hold = handle->device.hold_ms * MILLISECOND;
+	files->hold_bytes = HOLD_BYTES;
+	files->await = await_secrets;
+	files->totals = add_up;
+	files->context = handle;
+	return 0;
+}
+
+/* Asks the agent for the ring of secrets, and maps it. Returns 0 or -1. */
+static int
+get_ring(struct pcap_ebpftls *handle, struct ebpftls_failure *failure)
+{
+	size_t size;
+	int error;
+
+	handle->secrets_fd =
+	    ebpftls_client_secrets(&handle->client, &size, failure);
+	/* what was told meanwhile is not told again */
+	if (handle->client.gone &&
+	    ebpftls_client_check(&handle->client, &handle->end) != 0)
+		handle->ended = true;
+	if (handle->secrets_fd < 0)
+		return -1;
+	error = ebpftls_secrets_map(&handle->secrets, handle->secrets_fd, size);
+	if (error == 0)
+		error =
+		    ebpftls_wait_watch(&handle->wait, handle->secrets_fd, 0);
+	if (error == 0)
+		return 0;
+	snprintf(failure->text, sizeof(failure->text),
+		 "cannot map their buffer: %s", strerror(-error));
+	return -1;
+}
+
+int
+pcap_ebpftls_take_secrets(struct pcap_ebpftls *handle)
+{
+	int error;
+
+	if (handle->asked)
+		return 0;
+	error = begin_savefiles(handle);
+	if (error != 0)
+		return error;
+	handle->asked = true;
+	if (handle->device.no_secrets ||
+	    get_ring(handle, &handle->no_secrets) != 0)
+		forget_secrets(&handle->savefiles);
+	return 0;
+}
+
+void
+pcap_ebpftls_end_dumps(struct pcap_ebpftls *handle)
+{
+	read_secrets(handle, pcap_ebpftls_monotonic());
+	ebpftls_savefiles_close(&handle->savefiles);
+	forget_secrets(&handle->savefiles);
+	ebpftls_secrets_unmap(&handle->secrets);
+	if (handle->secrets_fd >= 0)
+		close(handle->secrets_fd);
+	if (handle->keylog >= 0)
+		close(handle->keylog);
+	handle->secrets_fd = handle->keylog = -1;
+}
+
+/* What will hold secrets is its owner's alone. */
+static void
+close_to_others(int fd)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+	    (status.st_mode & 077) != 0)
+		fchmod(fd, status.st_mode & 0700);
+}
+
+int
+ebpftls_dump_begin(pcap_t *p, FILE *file, int linktype)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	char description[64];
+	struct ebpftls_interface interface;
+	int error;
+
+	/* it may be a new one in the place of one that its program closed */
+	ebpftls_savefile_forget(file);
+	if (!pcap_ebpftls_is(p) || handle->device.classic)
+		return 0;
+	if (pcap_ebpftls_ensure_started(p) != 0) {
+		errno = EIO;
+		return -1;
+	}
+	if (!handle->device.no_secrets)
+		close_to_others(fileno(file));
+	error = pcap_ebpftls_take_secrets(handle);
+	if (error != 0) {
+		errno = -error;
+		return -1;
+	}
+	snprintf(description, sizeof(description), EBPFTLS_DESCRIPTION,
+		 handle->device.interface);
+	interface = (struct ebpftls_interface){
+		.name = p->opt.device,
+		.description = description,
+		.filter = p->fcode.bf_insns,
+		.filter_size = p->fcode.bf_len * sizeof(struct bpf_insn),
+		.linktype = (uint32_t)linktype,
+		.snaplen = (uint32_t)p->snapshot,
+		.nanoseconds =
+		    p->opt.tstamp_precision == PCAP_TSTAMP_PRECISION_NANO,
+	};
+	return ebpftls_savefile_begin(&handle->savefiles, file, &interface,
+				      pcap_ebpftls_monotonic()) != NULL
+		   ? 1
+		   : -1;
+}
+
+/* A file that pcap_dump_open_append() found: a new section goes to its end. */
+int
+ebpftls_dump_continues(pcap_t *p, FILE *file, bpf_u_int32 magic)
+{
+	const struct pcap_ebpftls *handle = p->priv;
+
+	return pcap_ebpftls_is(p) && !handle->device.classic &&
+	       magic == SECTION_HEADER && fseek(file, 0, SEEK_END) == 0;
+}
+
+int
+ebpftls_dump(FILE *file, const struct pcap_pkthdr *h, const u_char *sp)
+{
+	struct ebpftls_savefile *save = ebpftls_savefile_of(file);
+	struct pcap_ebpftls *handle;
+	struct ebpftls_record record;
+
+	if (save == NULL)
+		return 0;
+	record = (struct ebpftls_record){
+		.time = (uint64_t)h->ts.tv_sec * SECOND +
+			(uint64_t)h->ts.tv_usec *
+			    (ebpftls_savefile_nanoseconds(save) ? 1 : 1000),
+		.caplen = h->caplen,
+		.len = h->len,
+	};
+	handle = ebpftls_savefile_context(save);
+	/* else it is one that the application has made or kept */
+	if (handle != NULL && sp == handle->current.bytes) {
+		record.direction = handle->current.direction;
+		record.dropped = handle->current.dropped;
+		handle->current.dropped = 0;
+	}
+	ebpftls_savefile_packet(save, &record, sp,
+				handle != NULL ? handle->now : 0);
+	return 1;
+}
+
+int64_t
+ebpftls_dump_tell(FILE *file)
+{
+	const struct ebpftls_savefile *save = ebpftls_savefile_of(file);
+
+	return save != NULL ? ebpftls_savefile_tell(save) : -1;
+}
+
+int
+ebpftls_dump_flush(FILE *file)
+{
+	struct ebpftls_savefile *save = ebpftls_savefile_of(file);
+
+	if (save == NULL)
+		return 0;
+	return ebpftls_savefile_flush(save) == 0 ? 1 : -1;
+}
+
+void
+ebpftls_dump_end(FILE *file)
+{
+	struct ebpftls_savefile *save = ebpftls_savefile_of(file);
+
+	if (save != NULL)
+		ebpftls_savefile_end(save);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What pcap-ebpftls.c and pcap-ebpftls-dump.c keep for one pcap_t. */
+#ifndef PCAP_EBPFTLS_HANDLE_H
+#define PCAP_EBPFTLS_HANDLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ebpftls-client.h"
+#include "ebpftls-clock.h"
+#include "ebpftls-device.h"
+#include "ebpftls-filter.h"
+#include "ebpftls-frame.h"
+#include "ebpftls-order.h"
+#include "ebpftls-pages.h"
+#include "ebpftls-savefile.h"
+#include "ebpftls-secrets.h"
+#include "ebpftls-wait.h"
+
+/* Of a device: what is said of it in lists and files. */
+#define EBPFTLS_DESCRIPTION "%s, captured by eBPF"
+
+/* The packet that the application's callback has in hand. */
+struct pcap_ebpftls_current {
+	const u_char *bytes;
+	uint8_t direction; /* of epb_flags */
+	uint32_t dropped;  /* since the packet before it */
+};
+
+struct pcap_ebpftls {
+	pcap_t *pcap;
+	struct ebpftls_device device;
+	struct ebpftls_client client;
+	struct ebpftls_pages pages;
+	struct ebpftls_order order;
+	struct ebpftls_wait wait;
+	struct ebpftls_filter filter;
+	struct ebpftls_clock clock;
+	struct ebpftls_failure end; /* why the capture ended */
+
+	enum ebpftls_link link;
+	bool any;
+	bool started;
+	bool ended;
+	bool nonblock;
+	uint64_t rejected; /* frames that the filter did not let pass */
+	uint64_t if_drops; /* the interface's, when the capture began */
+
+	struct pcap_ebpftls_current current;
+	uint64_t dropped;  /* frames, of which the savefiles know */
+	uint64_t now;	   /* monotonic time of the pass over the rings */
+	unsigned int tick; /* nanoseconds of a unit of tv_usec */
+
+	bool asked;			   /* the agent, for secrets */
+	struct ebpftls_failure no_secrets; /* why there are none, or "" */
+	int secrets_fd;
+	struct ebpftls_secret_ring secrets;
+	uint32_t secrets_lost;
+	int keylog; /* descriptor, or -1 */
+	struct ebpftls_savefiles savefiles;
+	char comment[1024]; /* on the capture, at a file's end */
+};
+
+bool pcap_ebpftls_is(const pcap_t *p);
+
+uint64_t pcap_ebpftls_monotonic(void);
+
+/* Whatever a capture needs before its first packet. Returns 0 or -1. */
+int pcap_ebpftls_ensure_started(pcap_t *p);
+
+int pcap_ebpftls_stats(pcap_t *p, struct pcap_stat *stats);
+
+/* Opens the key log; at activation, with the privileges of that moment. */
+int pcap_ebpftls_open_keylog(pcap_t *p);
+
+/*
+ * Has secrets taken from now on, if that is wanted and possible: `no_secrets`
+ * says why not. Returns 0 or a negative errno.
+ */
+int pcap_ebpftls_take_secrets(struct pcap_ebpftls *handle);
+
+/* Hands on the secrets that have come, and what waited for them. */
+void pcap_ebpftls_work(struct pcap_ebpftls *handle, uint64_t now);
+
+/* Ends all savefiles and the key log. */
+void pcap_ebpftls_end_dumps(struct pcap_ebpftls *handle);
+
+#endif
