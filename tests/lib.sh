@@ -154,14 +154,22 @@ cgroup_leave()
 
 cgroup_enter
 
-# agents: the pids of the agents that this test's captures have started. One
-# that has ended is its parent's business: the init process collects it when
-# it likes, and any other parent shows as a child of the program.
-agents()
+# all_agents: the pids of the agents that run on this machine. One that has ended
+# is its parent's business: the init process collects it when it likes, and any
+# other parent shows as a child of the program.
+all_agents()
 {
 	local p
 	for p in $(pgrep -x ebpftls-agent); do
-		running "$p" || continue
+		! running "$p" || echo "$p"
+	done
+}
+
+# agents: those that this test's captures have started.
+agents()
+{
+	local p
+	for p in $(all_agents); do
 		[ -n "$cgroup" ] && ! grep -qs "/${cgroup##*/}$" \
 		    "/proc/$p/cgroup" || echo "$p"
 	done
