@@ -53,6 +53,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	require(fd >= 0 && write(fd, bytes, size) == (ssize_t)size);
 	memset(&result, 0xff, sizeof(result));
 	scan_file(fd, &result);
+	scan_place(fd, &result);
 	close(fd);
 	require(memchr(result.why, '\0', sizeof(result.why)) != NULL);
 	require(result.count <= SCAN_HOOKS_MAX);

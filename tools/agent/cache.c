@@ -23,7 +23,7 @@
 #define FILE_NAME   "results"
 #define NEW_NAME    "results.new"
 #define MAGIC	    "ebpftls scans\n\r\032"
-#define VERSION	    2
+#define VERSION	    3
 #define BARREN_MAX  20000
 #define FERTILE_MAX 1024
 #define SLOTS	    65536 /* a power of two, of which less than half is used */

@@ -64,6 +64,20 @@ scan_elf_offset(const struct scan_elf *elf, uint64_t address)
 	return bytes == NULL ? 0 : (uint64_t)(bytes - elf->bytes);
 }
 
+uint64_t
+scan_elf_code(const struct scan_elf *elf, uint64_t offset)
+{
+	for (uint32_t i = 0; i < elf->segment_count; i++) {
+		const struct scan_segment *segment = &elf->segments[i];
+		uint64_t begin = (uint64_t)(segment->bytes - elf->bytes);
+
+		if (segment->executable && offset >= begin &&
+		    offset - begin < segment->size)
+			return segment->address + (offset - begin);
+	}
+	return 0;
+}
+
 /* --- what the file says of itself ---------------------------------------- */
 
 static void

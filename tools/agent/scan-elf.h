@@ -78,6 +78,9 @@ bool scan_elf_is_code(const struct scan_elf *elf, uint64_t address);
 /* Where in the file an address that it has bytes for is. */
 uint64_t scan_elf_offset(const struct scan_elf *elf, uint64_t address);
 
+/* The address of the code at this offset, or 0. */
+uint64_t scan_elf_code(const struct scan_elf *elf, uint64_t offset);
+
 /* The address of a function that the file exports, or 0. */
 uint64_t scan_elf_symbol(const struct scan_elf *elf, const char *name);
 

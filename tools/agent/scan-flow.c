@@ -415,20 +415,51 @@ follow(struct flow *flow, struct flow_state *state, uint32_t *budget)
 	}
 }
 
-void
-flow_run(struct flow *flow, uint64_t address, uint32_t instructions,
-	 const struct flow_visitor *visitor)
+/* Before the first instruction registers are what they are. */
+static struct flow_state
+begin(struct flow *flow, uint64_t address, const struct flow_visitor *visitor)
 {
 	struct flow_state state = { .pc = address };
 
 	flow->visitor = visitor;
 	flow->run++;
+	flow->pending_count = 0;
 	for (uint8_t i = 0; i < FLOW_REGISTERS; i++) {
 		state.reg[i].kind = FLOW_PLACE;
 		state.reg[i].place =
 		    (struct ebpftls_place){ .reg = i, .known = 1 };
 	}
-	flow->pending_count = 0;
+	return state;
+}
+
+bool
+flow_straight(struct flow *flow, uint64_t address, uint32_t instructions,
+	      bool (*is_wanted)(void *context, const struct flow_state *state),
+	      void *context)
+{
+	const struct flow_visitor visitor = { .context = NULL };
+	struct flow_state state = begin(flow, address, &visitor);
+	const struct flow_machine *machine = flow->machine;
+
+	if (machine->is_emulated == NULL)
+		return false;
+	for (; instructions > 0 && decode(flow, state.pc); instructions--) {
+		if (machine->is_emulated(flow->instruction) &&
+		    is_wanted(context, &state))
+			return true;
+		if (!machine->step(flow, &state) || flow->pending_count > 0)
+			return false;
+		state.pc = flow->instruction->address + flow->instruction->size;
+	}
+	return false;
+}
+
+void
+flow_run(struct flow *flow, uint64_t address, uint32_t instructions,
+	 const struct flow_visitor *visitor)
+{
+	struct flow_state state = begin(flow, address, visitor);
+
 	flow_fork(flow, &state, address);
 	while (flow->pending_count > 0 && instructions > 0 &&
 	       flow->budget > 0) {

@@ -88,6 +88,16 @@ void flow_know(struct flow *flow, const uint64_t *functions, uint32_t count);
 void flow_run(struct flow *flow, uint64_t address, uint32_t instructions,
 	      const struct flow_visitor *visitor);
 
+/*
+ * Goes straight on from the address, for so many instructions or until the
+ * code may go elsewhere, and asks at each that bears a probe cheaply, until
+ * the answer is true.
+ */
+bool flow_straight(struct flow *flow, uint64_t address, uint32_t instructions,
+		   bool (*is_wanted)(void *context,
+				     const struct flow_state *state),
+		   void *context);
+
 static inline bool
 flow_is_constant(const struct flow_value *value, uint64_t constant)
 {

@@ -15,6 +15,9 @@ struct flow_machine {
 	cs_mode mode;
 	struct flow_convention convention;
 	uint32_t clobbered; /* registers that a callee may change */
+	/* Whether a probe on it costs one exception, not two. NULL: none does,
+	 * or it makes no difference. */
+	bool (*is_emulated)(const cs_insn *insn);
 	/* Returns whether the next instruction comes after this one. */
 	bool (*step)(struct flow *flow, struct flow_state *state);
 	int (*number)(unsigned int reg); /* of Capstone's register, or -1 */

@@ -449,6 +449,30 @@ step(struct flow *flow, struct flow_state *state)
 	}
 }
 
+/*
+ * The kernel emulates these (since 4.20); anything else it copies and steps
+ * through, with a second exception, which most hypervisors take for theirs.
+ */
+static bool
+is_emulated(const cs_insn *insn)
+{
+	const uint8_t *bytes = insn->bytes;
+
+	switch (insn->size) {
+	case 1: /* push, nop */
+		return (bytes[0] & 0xf8) == 0x50 || bytes[0] == 0x90;
+	case 2: /* push of r8 to r15; short jumps */
+		return (bytes[0] == 0x41 && (bytes[1] & 0xf8) == 0x50) ||
+		       (bytes[0] & 0xf0) == 0x70 || bytes[0] == 0xeb;
+	case 5: /* call, jmp */
+		return bytes[0] == 0xe8 || bytes[0] == 0xe9;
+	case 6: /* jumps if */
+		return bytes[0] == 0x0f && (bytes[1] & 0xf0) == 0x80;
+	default:
+		return false;
+	}
+}
+
 const struct flow_machine flow_x86_64 = {
 	.arch = CS_ARCH_X86,
 	.mode = CS_MODE_64,
@@ -461,6 +485,7 @@ const struct flow_machine flow_x86_64 = {
 	},
 	.clobbered = BIT(AX) | BIT(CX) | BIT(DX) | BIT(SI) | BIT(DI) |
 		     BIT(R8) | BIT(R9) | BIT(R10) | BIT(R11),
+	.is_emulated = is_emulated,
 	.step = step,
 	.number = number,
 	.vector = vector,

@@ -28,4 +28,11 @@ struct scan_result {
  */
 bool scan_file(int fd, struct scan_result *result);
 
+/*
+ * Moves the hooks, which scan_file() puts where functions begin, on to
+ * instructions that are always executed next and bear a probe more cheaply,
+ * where there is such a one before all that is wanted has left the registers.
+ */
+void scan_place(int fd, struct scan_result *result);
+
 #endif

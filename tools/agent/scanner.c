@@ -213,7 +213,10 @@ scan_files(void)
 
 	while ((fd = receive_file()) >= 0) {
 		memset(&result, 0, sizeof(result));
-		if (!scan_file(fd, &result) || send_result(&result) != 0)
+		if (!scan_file(fd, &result))
+			break;
+		scan_place(fd, &result);
+		if (send_result(&result) != 0)
 			break;
 		close(fd);
 	}
