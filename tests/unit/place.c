@@ -226,6 +226,18 @@ not_code(void)
 	}
 }
 
+static const struct check_case cases[] = {
+	{ "the first instruction", first },
+	{ "a later one", later },
+	{ "values in other registers", other_registers },
+	{ "no better place", nowhere },
+	{ "values on the stack", on_the_stack },
+	{ "a pointer that moves", pointer_that_moves },
+	{ "values that are not wanted", unknown_values },
+	{ "no code there", not_code },
+	{ NULL, NULL },
+};
+
 #else
 
 static void
@@ -234,26 +246,15 @@ no_better_place(void)
 	check_skip("this machine's probes cost the same everywhere");
 }
 
+static const struct check_case cases[] = {
+	{ "nothing to move", no_better_place },
+	{ NULL, NULL },
+};
+
 #endif
 
 int
 main(void)
 {
-	static const struct check_case cases[] = {
-#if defined(__x86_64__)
-		{ "the first instruction", first },
-		{ "a later one", later },
-		{ "values in other registers", other_registers },
-		{ "no better place", nowhere },
-		{ "values on the stack", on_the_stack },
-		{ "a pointer that moves", pointer_that_moves },
-		{ "values that are not wanted", unknown_values },
-		{ "no code there", not_code },
-#else
-		{ "nothing to move", no_better_place },
-#endif
-		{ NULL, NULL },
-	};
-
 	return check_main(cases);
 }
