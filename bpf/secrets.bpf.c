@@ -30,7 +30,7 @@ struct {
 	__type(value, struct ebpftls_hook);
 } hooks SEC(".maps");
 
-/* Sleeping programs may not use a perf buffer. */
+/* One for all CPUs, which keeps the order. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096); /* a good many: the agent */
@@ -96,18 +96,19 @@ copy_registers(const bpf_user_pt_regs_t *context, __u64 *registers)
 
 #endif
 
-/* `paging` is a constant wherever this is used: one of the two is left. */
+/*
+ * Never waits for a page. What is read here the thread itself has just written
+ * or used; but a program that waited could be kept by whoever serves the page,
+ * and with it all on this machine who take such a program down.
+ */
 static __always_inline bool
-read(void *to, __u32 size, __u64 from, bool paging)
+read(void *to, __u32 size, __u64 from)
 {
-	if (paging)
-		return bpf_copy_from_user(to, size, (void *)from) == 0;
 	return bpf_probe_read_user(to, size, (void *)from) == 0;
 }
 
 static __always_inline bool
-find(const struct ebpftls_place *place, const __u64 *registers, __u64 *value,
-     bool paging)
+find(const struct ebpftls_place *place, const __u64 *registers, __u64 *value)
 {
 	__u64 found = registers[place->reg % REGISTERS];
 	__u32 loads = place->loads;
@@ -117,8 +118,7 @@ find(const struct ebpftls_place *place, const __u64 *registers, __u64 *value,
 	for (__u32 i = 0; i < EBPFTLS_LOADS_MAX; i++) {
 		if (i >= loads)
 			break;
-		if (!read(&found, sizeof(found), found + place->offset[i],
-			  paging))
+		if (!read(&found, sizeof(found), found + place->offset[i]))
 			return false;
 	}
 	*value = found + place->offset[loads];
@@ -127,7 +127,7 @@ find(const struct ebpftls_place *place, const __u64 *registers, __u64 *value,
 
 static __always_inline int
 find_label(const struct ebpftls_hook *hook, const __u64 *registers, __u64 ip,
-	   __u8 *label, bool paging)
+	   __u8 *label)
 {
 	__u64 address;
 
@@ -135,7 +135,7 @@ find_label(const struct ebpftls_hook *hook, const __u64 *registers, __u64 ip,
 		*label = hook->names[0].label;
 		return FINE;
 	}
-	if (!find(&hook->label, registers, &address, paging))
+	if (!find(&hook->label, registers, &address))
 		return EBPFTLS_WHY_FAULT;
 	for (__u32 i = 0; i < EBPFTLS_NAMES_MAX; i++) {
 		if (i >= hook->name_count)
@@ -151,12 +151,11 @@ find_label(const struct ebpftls_hook *hook, const __u64 *registers, __u64 ip,
 /* Some stacks count in an int, whose register has anything above it. */
 static __always_inline int
 find_length(const struct ebpftls_hook *hook, const __u64 *registers,
-	    struct ebpftls_secret *record, bool paging)
+	    struct ebpftls_secret *record)
 {
 	__u64 length = LONG;
 
-	if (hook->length.known &&
-	    !find(&hook->length, registers, &length, paging))
+	if (hook->length.known && !find(&hook->length, registers, &length))
 		return EBPFTLS_WHY_FAULT;
 	if ((__u32)length != LONG &&
 	    ((__u32)length != SHORT || record->label == EBPFTLS_CLIENT_RANDOM))
@@ -175,19 +174,19 @@ is_zero(const __u8 *bytes)
 
 static __always_inline int
 read_secret(const struct ebpftls_hook *hook, const __u64 *registers,
-	    struct ebpftls_secret *record, bool paging)
+	    struct ebpftls_secret *record)
 {
 	__u64 secret, random;
 	bool ok;
 
-	if (!find(&hook->secret, registers, &secret, paging) ||
-	    !find(&hook->random, registers, &random, paging) ||
-	    !read(record->random, sizeof(record->random), random, paging))
+	if (!find(&hook->secret, registers, &secret) ||
+	    !find(&hook->random, registers, &random) ||
+	    !read(record->random, sizeof(record->random), random))
 		return EBPFTLS_WHY_FAULT;
 	if (record->length == LONG)
-		ok = read(record->secret, LONG, secret, paging);
+		ok = read(record->secret, LONG, secret);
 	else
-		ok = read(record->secret, SHORT, secret, paging);
+		ok = read(record->secret, SHORT, secret);
 	if (!ok)
 		return EBPFTLS_WHY_FAULT;
 	if (is_zero(record->random) || is_zero(record->secret))
@@ -229,8 +228,9 @@ wipe(struct ebpftls_secret *record)
 	asm volatile("" : : "r"(record) : "memory");
 }
 
-static __always_inline int
-take(bpf_user_pt_regs_t *context, bool paging)
+SEC("uprobe")
+int
+ebpftls_uprobe(bpf_user_pt_regs_t *context)
 {
 	struct ebpftls_secret record = { .time = bpf_ktime_get_ns() };
 	__u32 index = bpf_get_attach_cookie(context);
@@ -242,11 +242,11 @@ take(bpf_user_pt_regs_t *context, bool paging)
 		return 0;
 	record.hook = index;
 	ip = copy_registers(context, registers);
-	why = find_label(hook, registers, ip, &record.label, paging);
+	why = find_label(hook, registers, ip, &record.label);
 	if (why == FINE)
-		why = find_length(hook, registers, &record, paging);
+		why = find_length(hook, registers, &record);
 	if (why == FINE)
-		why = read_secret(hook, registers, &record, paging);
+		why = read_secret(hook, registers, &record);
 	if (why == FINE) {
 		send(&record);
 		hook->proved = 1;
@@ -262,19 +262,4 @@ take(bpf_user_pt_regs_t *context, bool paging)
 				   0);
 	}
 	return 0;
-}
-
-/* Waits for pages that are not in memory. */
-SEC("uprobe.s")
-int
-ebpftls_paging(bpf_user_pt_regs_t *context)
-{
-	return take(context, true);
-}
-
-SEC("uprobe")
-int
-ebpftls_uprobe(bpf_user_pt_regs_t *context)
-{
-	return take(context, false);
 }

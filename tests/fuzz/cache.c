@@ -61,7 +61,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	static const char magic[16] = "ebpftls scans\n\r\032";
-	uint32_t version = 2, fertile, barren;
+	uint32_t version = 4, fertile, barren;
 	uint64_t sum;
 	size_t body;
 	uint8_t *file;

@@ -47,7 +47,7 @@ enum { ARG0 = 7, ARG1 = 6, ARG2 = 2, ARG3 = 1, STACK = 4, ARG8 = 24 };
 /* --- kernels that can do less --------------------------------------------- */
 
 static struct {
-	bool multi, paging, cookies;
+	bool multi, cookies;
 } without;
 
 static bool
@@ -81,8 +81,6 @@ is_refused(long command, const union bpf_attr *attr)
 		       attr->link_create.attach_type == UPROBE_MULTI;
 	if (command != BPF_PROG_LOAD)
 		return false;
-	if (without.paging && (attr->prog_flags & BPF_F_SLEEPABLE))
-		return true;
 	return without.cookies &&
 	       calls_helper(attr, BPF_FUNC_get_attach_cookie) &&
 	       log_unknown(attr);
@@ -748,34 +746,68 @@ file_deleted_and_replaced(void)
 	unlink(path);
 }
 
+/* A label is never read, and nobody may have read it before. */
+static void
+label_not_in_memory(void)
+{
+	struct fixture fixture;
+	struct ebpftls_secret secret;
+
+	if (!set_up(&fixture))
+		return;
+	have(&fixture.program, "unread");
+	check(next(&fixture.reader, &secret));
+	check_secret(&secret, &(struct stack_id){ 99, 0, 1 });
+	check_nothing(&fixture);
+	tear_down(&fixture);
+}
+
+/* A fault is told, and does not take anything off. */
 static void
 pages_not_in_memory(void)
 {
 	struct fixture fixture;
 	struct ebpftls_secret secret;
-	const struct stack_handshake *cold = dlsym(library, "cold_handshake");
 
 	if (!set_up(&fixture))
 		return;
 	have(&fixture.program, "cold");
-	if (without.paging) {
-		check(!next(&fixture.reader, &secret));
-		check(is_readable(secrets_complaints_fd(fixture.secrets), 0));
-		secrets_complaints(fixture.secrets);
-		check(
-		    strcmp(secrets_report(fixture.secrets, fixture.attachment),
-			   "secrets that could not be read: 1") == 0);
-	} else {
-		check(next(&fixture.reader, &secret));
-		check(secret.label == 1);
-		check_bytes(secret.random, cold->random, 32);
-		check_bytes(secret.secret, dlsym(library, "cold_secret"), 48);
-		check_nothing(&fixture);
-	}
-	/* a fault does not take anything off */
+	check(!next(&fixture.reader, &secret));
+	check(is_readable(secrets_complaints_fd(fixture.secrets), 0));
+	secrets_complaints(fixture.secrets);
+	check(strcmp(secrets_report(fixture.secrets, fixture.attachment),
+		     "secrets that could not be read: 1") == 0);
 	have(&fixture.program, "int");
 	check(next(&fixture.reader, &secret));
 	tear_down(&fixture);
+}
+
+/* A page that its process never gives keeps neither that nor us waiting. */
+static void
+page_that_never_comes(void)
+{
+	struct fixture fixture;
+	uint64_t before = milliseconds();
+	pid_t rescue;
+
+	if (!set_up(&fixture))
+		return;
+	/* what should not hang is to fail, and not to hang, if it does */
+	rescue = fork();
+	if (rescue == 0) {
+		syscall(SYS_close_range, 3, ~0U, 0);
+		sleep(5);
+		kill(fixture.program.pid, SIGKILL);
+		_exit(EXIT_SUCCESS);
+	}
+	tell(&fixture.program, "never");
+	check(is_readable(fileno(fixture.program.out), 2000));
+	unload(&fixture);
+	check(milliseconds() < before + 3000);
+	if (!check_failed)
+		kill(rescue, SIGKILL);
+	waitpid(rescue, NULL, 0);
+	stop(&fixture.program);
 }
 
 static void
@@ -900,6 +932,7 @@ no_more_hooks_than_there_are(void)
 	struct scan_result hooks = { .count = SCAN_HOOKS_MAX };
 	enum { ALL = SECRETS_HOOKS_MAX / SCAN_HOOKS_MAX };
 	int attachments[ALL], fd;
+	const char *news;
 	uint64_t before;
 
 	if (!set_up(&fixture))
@@ -913,7 +946,14 @@ no_more_hooks_than_there_are(void)
 		check(attachments[i] >= 0);
 	}
 	hooks.count = 1;
+	check(secrets_news(fixture.secrets) == NULL);
 	check(secrets_attach(fixture.secrets, fd, &hooks) == -ENOSPC);
+	news = secrets_news(fixture.secrets);
+	check(news != NULL && strstr(news, library_path) == news &&
+	      strstr(news, ": all hooks are in use") != NULL);
+	/* which is told once */
+	check(secrets_attach(fixture.secrets, fd, &hooks) == -ENOSPC);
+	check(secrets_news(fixture.secrets) == NULL);
 	have(&fixture.program, "master 11 1");
 	check(*fixture.reader.written == SECRETS_HOOKS_MAX * RECORD_SIZE);
 	secrets_detach(fixture.secrets, attachments[ALL / 2]);
@@ -1153,7 +1193,9 @@ static const struct check_case cases[] = {
 	{ "many-programs-and-threads", many_programs_and_threads },
 	{ "file-that-nobody-maps-yet", file_that_nobody_maps_yet },
 	{ "file-deleted-and-replaced", file_deleted_and_replaced },
+	{ "label-not-in-memory", label_not_in_memory },
 	{ "pages-not-in-memory", pages_not_in_memory },
+	{ "page-that-never-comes", page_that_never_comes },
 	{ "full-ring-is-counted", full_ring_is_counted },
 	{ "wrong-label", wrong_label },
 	{ "wrong-length", wrong_length },
@@ -1206,9 +1248,7 @@ main(void)
 	failed |= run_on("this-kernel");
 	without.multi = true;
 	failed |= run_on("no-multi");
-	without.paging = true;
-	failed |= run_on("no-paging");
-	without.multi = without.paging = false;
+	without.multi = false;
 	failed |= check_main(once);
 	remove_files();
 	return failed;

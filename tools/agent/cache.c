@@ -23,11 +23,10 @@
 #define FILE_NAME   "results"
 #define NEW_NAME    "results.new"
 #define MAGIC	    "ebpftls scans\n\r\032"
-#define VERSION	    3
+#define VERSION	    4
 #define BARREN_MAX  20000
 #define FERTILE_MAX 1024
 #define SLOTS	    65536 /* a power of two, of which less than half is used */
-#define CODE_SIZE   16
 #define SECOND	    INT64_C(1000000000)
 
 struct header {
@@ -43,7 +42,6 @@ struct header {
 struct fertile {
 	struct file_id id;
 	char path[260];
-	uint8_t code[SCAN_HOOKS_MAX][CODE_SIZE];
 	struct scan_result result;
 };
 
@@ -150,9 +148,9 @@ has_label(int fd, const struct elf *elf, const struct ebpftls_hook *hook,
 
 static bool
 has_hook(int fd, const struct elf *elf, const struct ebpftls_hook *hook,
-	 const uint8_t code[CODE_SIZE])
+	 const uint8_t code[SCAN_CODE_SIZE])
 {
-	uint8_t here[CODE_SIZE];
+	uint8_t here[SCAN_CODE_SIZE];
 
 	if (pread(fd, here, sizeof(here), (off_t)hook->offset) !=
 		sizeof(here) ||
@@ -170,7 +168,7 @@ fits(int fd, const struct elf *elf, const struct fertile *fertile)
 	const struct scan_result *result = &fertile->result;
 
 	for (uint32_t i = 0; i < result->count; i++)
-		if (!has_hook(fd, elf, &result->hooks[i], fertile->code[i]))
+		if (!has_hook(fd, elf, &result->hooks[i], result->code[i]))
 			return false;
 	return true;
 }
@@ -190,11 +188,20 @@ cache_find(struct cache *cache, int fd, const struct stat *st,
 		if (!file_id_equal(&fertile->id, &id) ||
 		    !fits(fd, &elf, fertile))
 			continue;
-		cache->fertile_used[i] = true;
 		*result = fertile->result;
 		return true;
 	}
 	return false;
+}
+
+void
+cache_met(struct cache *cache, const struct stat *st)
+{
+	struct file_id id = file_id(st);
+
+	for (uint32_t i = 0; i < cache->fertile_count; i++)
+		if (file_id_equal(&cache->fertile[i].id, &id))
+			cache->fertile_used[i] = true;
 }
 
 /* The first that was of no use in this run makes room. */
@@ -216,8 +223,8 @@ room_for_fertile(struct cache *cache)
 }
 
 static void
-add_fertile(struct cache *cache, int fd, const struct stat *st,
-	    const char *path, const struct scan_result *result)
+add_fertile(struct cache *cache, const struct stat *st, const char *path,
+	    const struct scan_result *result)
 {
 	struct fertile *fertile = room_for_fertile(cache);
 
@@ -228,13 +235,10 @@ add_fertile(struct cache *cache, int fd, const struct stat *st,
 	fertile->result = *result;
 	if (strlen(path) < sizeof(fertile->path))
 		strcpy(fertile->path, path);
-	for (uint32_t i = 0; i < result->count; i++)
-		(void)!pread(fd, fertile->code[i], CODE_SIZE,
-			     (off_t)result->hooks[i].offset);
 }
 
 void
-cache_add(struct cache *cache, int fd, const struct stat *st, const char *path,
+cache_add(struct cache *cache, const struct stat *st, const char *path,
 	  const struct scan_result *result)
 {
 	struct file_id id = file_id(st);
@@ -243,7 +247,7 @@ cache_add(struct cache *cache, int fd, const struct stat *st, const char *path,
 	if (result->count == 0)
 		add_barren(cache, &id, true);
 	else
-		add_fertile(cache, fd, st, path, result);
+		add_fertile(cache, st, path, result);
 }
 
 const char *

@@ -39,9 +39,12 @@ bool cache_is_barren(struct cache *cache, const struct file_id *id);
 bool cache_find(struct cache *cache, int fd, const struct stat *st,
 		struct scan_result *result);
 
+/* Notes that a file was met, as what was met in no run is not kept for ever. */
+void cache_met(struct cache *cache, const struct stat *st);
+
 /* Remembers the result for a file, and where it may be found again. */
-void cache_add(struct cache *cache, int fd, const struct stat *st,
-	       const char *path, const struct scan_result *result);
+void cache_add(struct cache *cache, const struct stat *st, const char *path,
+	       const struct scan_result *result);
 
 /* The path of the index-th file with hooks, or ""; NULL: there are no more. */
 const char *cache_path(const struct cache *cache, size_t index);

@@ -3,38 +3,50 @@
  * From mappings and libraries to hooks. Each file goes one way: who maps it
  * is known, it is opened, looked up, scanned if need be, and hooked. There
  * are two lanes of such files, as what has just been mapped will soon shake
- * hands, while what was there at the start can wait for it.
+ * hands, while what was there at the start can wait for it; and three desks
+ * at which files are scanned, so that small ones need not wait for large ones.
+ *
+ * Whatever may have been missed, for whatever reason, makes it look at all
+ * processes again, after a while that grows if that goes on.
  */
 #define _GNU_SOURCE
 
 #include "discover.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/sysmacros.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cache.h"
 #include "ebpftls-control-io.h"
-#include "elffile.h"
 #include "files.h"
 #include "folders.h"
 #include "inventory.h"
-#include "overlay.h"
+#include "opener.h"
 #include "scanner.h"
 #include "watch.h"
 
 #define MILLISECOND INT64_C(1000000)
 #define SLICE	    (8 * MILLISECOND)
+#define SECOND	    (1000 * MILLISECOND)
 #define QUEUE_MAX   16384
+#define DESK_MAX    64			  /* open files */
+#define AHEAD	    2			  /* of what was there at the start */
+#define LARGE	    (16 * (off_t)1048576) /* takes more than a moment */
 #define TRIES	    3			  /* to scan a file */
-#define PATIENCE    (10000 * MILLISECOND) /* for what is there at the start */
+#define PATIENCE    (10 * SECOND)	  /* for what is there at the start */
+#define PAUSE_MIN   SECOND		  /* between two looks at all */
+#define PAUSE_MAX   (64 * SECOND)
+#define HUNG_MAX    16
+#define HUNG_FOR    (10 * SECOND) /* a filesystem is left alone */
 
 /* A mapping that waits for its turn; with pid 0 just a path. */
 struct item {
@@ -44,34 +56,53 @@ struct item {
 	char path[];
 };
 
-/* An open file that waits for the scanner, or is with it; fd -1: none. */
+/* An open file that waits for a scanner, or is with it. */
 struct target {
+	struct target *next;
 	int fd;
 	bool overlay;
 	bool alone; /* may be anybody's: it has a scanner of its own */
 	struct stat st;
-	char path[PATH_MAX];
+	char path[];
 };
+
+/* The first is with the scanner. */
+struct desk {
+	struct scanner *scanner;
+	struct target *first;
+	struct target **last;
+	size_t count;
+};
+
+enum { DESK_INITIAL, DESK_SMALL, DESK_LARGE, DESKS };
 
 struct lane {
 	struct item *first;
 	struct item **last;
 	size_t count;
-	struct target held;
+};
+
+/* A device with files that cannot be opened without waiting. */
+struct hung {
+	uint64_t dev;
+	int64_t until;
 };
 
 struct discover {
 	struct secrets *secrets;
 	struct watch *watch;
-	struct scanner *scanner;
+	struct opener *opener;
 	struct cache *cache;
 	struct files *files;
 	int epoll;
-	int more; /* eventfd: there is more to do at once */
+	int more;  /* eventfd: there is more to do at once */
+	int timer; /* for the next look at all */
 
 	struct lane urgent;
 	struct lane initial;
-	struct target scanned;
+	struct desk desks[DESKS];
+	struct hung hung[HUNG_MAX];
+	size_t hung_next;
 
 	/* what is still to be gone through: NULL when it has been */
 	struct inventory *inventory;
@@ -80,7 +111,13 @@ struct discover {
 	int64_t start;
 	bool settled;
 	bool initials_turn;
-	bool lost; /* a mapping: look at all again */
+	bool lost;	   /* something: look at all again */
+	bool room;	   /* some have been */
+	bool full;	   /* no hooks are left: some are to be given back */
+	uint32_t look;	   /* its number */
+	int64_t next_look; /* not before */
+	int64_t pause;
+	bool told_denied, told_absent;
 	uint32_t hooked;
 };
 
@@ -100,7 +137,6 @@ static void
 lane_open(struct lane *lane)
 {
 	lane->last = &lane->first;
-	lane->held.fd = -1;
 }
 
 static bool
@@ -147,8 +183,69 @@ lane_close(struct lane *lane)
 
 	while ((item = lane_get(lane)) != NULL)
 		free(item);
-	if (lane->held.fd >= 0)
-		close(lane->held.fd);
+}
+
+/* --- another look at all
+ * ------------------------------------------------------
+ */
+
+static void
+look_again(struct discover *discover)
+{
+	struct itimerspec when = { .it_value.tv_nsec = 1 };
+
+	if (discover->lost)
+		return;
+	discover->lost = true;
+	when.it_value.tv_sec = discover->next_look / SECOND;
+	when.it_value.tv_nsec += discover->next_look % SECOND;
+	timerfd_settime(discover->timer, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+/* What was seen is known by now: looks may follow each other soon again. */
+static void
+calm_down(struct discover *discover)
+{
+	discover->pause = PAUSE_MIN;
+}
+
+/* False if it is not yet time. */
+static bool
+start_look(struct discover *discover)
+{
+	if (now() < discover->next_look)
+		return false;
+	discover->lost = false;
+	discover->next_look = now() + discover->pause;
+	if (discover->pause < PAUSE_MAX)
+		discover->pause *= 2;
+	discover->inventory = inventory_open();
+	if (discover->inventory == NULL) {
+		look_again(discover);
+		return false;
+	}
+	discover->look++;
+	files_forget_mappings(discover->files);
+	return true;
+}
+
+static void
+end_look(struct discover *discover)
+{
+	const struct inventory_missed *missed =
+	    inventory_missed(discover->inventory);
+
+	if (missed->later > 0)
+		look_again(discover);
+	if (missed->denied > 0 && !discover->told_denied) {
+		secrets_tell(discover->secrets,
+			     "TLS code of %u processes is not seen: "
+			     "/proc/PID/maps cannot be read",
+			     missed->denied);
+		discover->told_denied = true;
+	}
+	inventory_close(discover->inventory);
+	discover->inventory = NULL;
 }
 
 /* --- a file -----------------------------------------------------------------
@@ -165,86 +262,220 @@ unhook(struct discover *discover, struct file *file)
 }
 
 static void
-hook(struct discover *discover, const struct target *target,
+hook(struct discover *discover, struct file *file, int fd,
      const struct scan_result *result)
 {
-	struct file *file =
-	    files_find(discover->files, &target->st, target->overlay);
 	struct stat st;
 	int attachment;
 
-	if (file == NULL || result->count == 0)
+	if (result->count == 0)
 		return;
-	attachment = secrets_attach(discover->secrets, target->fd, result);
+	attachment = secrets_attach(discover->secrets, fd, result);
+	if (attachment == -ENOSPC) {
+		file->again = true;
+		/* the look that it takes to know who needs theirs no more */
+		if (!discover->full)
+			look_again(discover);
+		discover->full = true;
+	}
 	if (attachment < 0)
 		return;
 	file->attachment = attachment;
 	discover->hooked++;
 	/* the places are those of what was looked at, not of anything since */
-	if (fstat(target->fd, &st) != 0 || !files_same(&st, &target->st))
+	if (!opener_stat(fd, &st) || !files_same(&st, &file->st))
 		unhook(discover, file);
+}
+
+static bool
+is_unseen(const struct file *file, const void *context)
+{
+	const struct discover *discover = context;
+
+	return file->look != discover->look;
+}
+
+static bool
+is_off(const struct file *file, const void *context)
+{
+	const struct discover *discover = context;
+
+	return secrets_is_off(discover->secrets, file->attachment);
+}
+
+/*
+ * Who had the file mapped has gone and needs its hooks no more, or a complaint
+ * has taken them off. False if there are none of either.
+ */
+static bool
+give_back(struct discover *discover)
+{
+	struct file *file =
+	    files_find_hooked(discover->files, is_unseen, discover);
+
+	if (file != NULL) {
+		unhook(discover, file);
+		files_remove(discover->files, file);
+		return true;
+	}
+	file = files_find_hooked(discover->files, is_off, discover);
+	if (file != NULL)
+		unhook(discover, file);
+	return file != NULL;
+}
+
+/* --- desks ------------------------------------------------------------------
+ */
+
+static void
+desk_close(struct desk *desk)
+{
+	struct target *target;
+
+	scanner_close(desk->scanner);
+	while ((target = desk->first) != NULL) {
+		desk->first = target->next;
+		close(target->fd);
+		free(target);
+	}
+}
+
+static void
+submit(struct desk *desk)
+{
+	if (desk->first != NULL)
+		scanner_submit(desk->scanner, desk->first->fd,
+			       desk->first->alone);
+}
+
+static struct desk *
+desk_for(struct discover *discover, const struct lane *lane,
+	 const struct stat *st)
+{
+	if (lane == &discover->initial)
+		return &discover->desks[DESK_INITIAL];
+	return &discover->desks[st->st_size < LARGE ? DESK_SMALL : DESK_LARGE];
+}
+
+/* Takes the descriptor. False: out of memory. */
+static bool
+desk_put(struct desk *desk, int fd, const struct opened *opened, bool alone,
+	 const char *path)
+{
+	size_t length = strlen(path) + 1;
+	struct target *target = malloc(sizeof(*target) + length);
+
+	if (target == NULL)
+		return false;
+	target->next = NULL;
+	target->fd = fd;
+	target->overlay = opened->overlay;
+	target->alone = alone;
+	target->st = opened->st;
+	memcpy(target->path, path, length);
+	*desk->last = target;
+	desk->last = &target->next;
+	if (desk->count++ == 0)
+		submit(desk);
+	return true;
+}
+
+static struct target *
+desk_get(struct desk *desk)
+{
+	struct target *target = desk->first;
+
+	desk->first = target->next;
+	if (desk->first == NULL)
+		desk->last = &desk->first;
+	desk->count--;
+	submit(desk);
+	return target;
 }
 
 /* A busy machine may have been the reason. */
 static void
-scan_failed(struct discover *discover, const struct target *target)
+scan_failed(struct discover *discover, const struct target *target,
+	    struct file *file, const struct scan_result *result)
 {
-	struct file *file =
-	    files_find(discover->files, &target->st, target->overlay);
+	file->again = ++file->failures < TRIES;
+	if (file->again)
+		look_again(discover);
+	else
+		secrets_tell(discover->secrets, "%s: %s", target->path,
+			     result->why);
+}
 
-	if (file != NULL)
-		file->again = ++file->failures < TRIES;
+static void
+scanner_absent(struct discover *discover, struct file *file,
+	       const struct scan_result *result)
+{
+	file->again = true;
+	look_again(discover);
+	if (!discover->told_absent)
+		secrets_tell(discover->secrets,
+			     "TLS code may be missed for now: %s", result->why);
+	discover->told_absent = true;
 }
 
 /* What was found in a file that changed meanwhile is of no use. */
 static void
-finish_scan(struct discover *discover, enum scanner_answer answer,
-	    const struct scan_result *result)
-{
-	struct target *target = &discover->scanned;
-	struct stat st;
-
-	if (answer != SCANNER_DONE) {
-		scan_failed(discover, target);
-	} else if (fstat(target->fd, &st) == 0 &&
-		   files_same(&st, &target->st)) {
-		cache_add(discover->cache, target->fd, &target->st,
-			  target->path, result);
-		hook(discover, target, result);
-	}
-	close(target->fd);
-	target->fd = -1;
-}
-
-static void
-start_scan(struct discover *discover, struct target *target)
-{
-	discover->scanned = *target;
-	target->fd = -1;
-	scanner_submit(discover->scanner, discover->scanned.fd,
-		       discover->scanned.alone);
-}
-
-/* Whether there is something to do for it. Who wrote into it moved its code. */
-static bool
-note(struct discover *discover, const struct target *target)
+finish_scan(struct discover *discover, const struct target *target,
+	    enum scanner_answer answer, const struct scan_result *result)
 {
 	struct file *file =
 	    files_find(discover->files, &target->st, target->overlay);
-	struct file_id id = file_id(&target->st);
-	bool again = file != NULL && file->again;
+	struct stat st;
 
-	if (again)
-		file->again = false;
-	if (file != NULL)
-		return again;
-	file = files_find_stale(discover->files, &target->st);
-	if (file != NULL)
-		unhook(discover, file);
-	return files_add(discover->files, &target->st, target->overlay) !=
-		   NULL &&
-	       !cache_is_barren(discover->cache, &id);
+	if (file == NULL)
+		return;
+	file->pending = false;
+	if (answer == SCANNER_ABSENT) {
+		scanner_absent(discover, file, result);
+	} else if (answer == SCANNER_FAILED) {
+		scan_failed(discover, target, file, result);
+	} else if (opener_stat(target->fd, &st) &&
+		   files_same(&st, &target->st)) {
+		cache_add(discover->cache, &target->st, target->path, result);
+		hook(discover, file, target->fd, result);
+	} else {
+		file->again = true;
+		look_again(discover);
+	}
 }
+
+static bool
+take_answer(struct discover *discover, struct desk *desk)
+{
+	struct scan_result result;
+	enum scanner_answer answer;
+	struct target *target;
+
+	if (desk->first == NULL)
+		return false;
+	answer = scanner_take(desk->scanner, &result);
+	if (answer == SCANNER_NOT_YET)
+		return false;
+	target = desk_get(desk);
+	finish_scan(discover, target, answer, &result);
+	close(target->fd);
+	free(target);
+	return true;
+}
+
+static bool
+take_answers(struct discover *discover)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < DESKS; i++)
+		any |= take_answer(discover, &discover->desks[i]);
+	return any;
+}
+
+/* --- an open file
+ * -------------------------------------------------------------
+ */
 
 static bool
 is_roots(const struct stat *st)
@@ -252,38 +483,60 @@ is_roots(const struct stat *st)
 	return st->st_uid == 0 && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-/* Has the file that `fd` stands for hooked, now or later. */
-static void
-begin(struct discover *discover, struct lane *lane, int fd,
-      const struct stat *st, const struct item *item)
+/* The file, if it was not looked at before. Who wrote into it moved its code.
+ */
+static struct file *
+note(struct discover *discover, const struct opened *opened)
 {
-	struct target target = {
-		.overlay = mapping_is_overlay(fd),
-		.alone = !item->library || !is_roots(st),
-		.st = *st,
-	};
-	struct scan_result result;
-	struct elf elf;
+	const struct stat *st = &opened->st;
+	struct file *file = files_find(discover->files, st, opened->overlay);
+	struct file_id id = file_id(st);
 
-	if (!note(discover, &target))
-		return;
-	target.fd = mapping_reopen(fd);
-	if (target.fd < 0)
-		return;
-	/* an emulator maps what it runs: there, a probe would break it */
-	if (!elf_read(target.fd, &elf)) {
-		close(target.fd);
-		return;
+	if (file != NULL) {
+		file->look = discover->look;
+		if (!file->again)
+			return NULL;
+		file->again = false;
+		return file;
 	}
-	snprintf(target.path, sizeof(target.path), "%s", item->path);
-	if (cache_find(discover->cache, target.fd, st, &result)) {
-		hook(discover, &target, &result);
-		close(target.fd);
-	} else if (discover->scanned.fd < 0) {
-		start_scan(discover, &target);
-	} else {
-		lane->held = target;
+	file = files_find_stale(discover->files, st, opened->overlay);
+	if (file != NULL && !file->pending) {
+		unhook(discover, file);
+		files_remove(discover->files, file);
+		/* others may still have what an overlay had there before */
+		if (opened->overlay)
+			look_again(discover);
 	}
+	file = files_add(discover->files, st, opened->overlay);
+	if (file == NULL) {
+		look_again(discover);
+		return NULL;
+	}
+	file->look = discover->look;
+	return cache_is_barren(discover->cache, &id) ? NULL : file;
+}
+
+/* Has the file hooked, now or later. Takes the descriptor. */
+static void
+begin(struct discover *discover, struct lane *lane, const struct item *item,
+      const struct opened *opened, int fd)
+{
+	struct file *file = note(discover, opened);
+	bool alone = !item->library || !is_roots(&opened->st);
+
+	if (file != NULL && opened->known) {
+		cache_met(discover->cache, &opened->st);
+		hook(discover, file, fd, &opened->result);
+	} else if (file != NULL && fd >= 0) {
+		file->pending = desk_put(desk_for(discover, lane, &opened->st),
+					 fd, opened, alone, item->path);
+		if (file->pending)
+			return;
+		file->again = true;
+		look_again(discover);
+	}
+	if (fd >= 0)
+		close(fd);
 }
 
 static void
@@ -293,48 +546,76 @@ found_path(struct discover *discover, const char *path, bool library)
 		 library);
 }
 
-static int
-open_item(const struct item *item, struct stat *st)
+/* Disks take their time, too: only what has no device of its own is hung. */
+static void
+hangs(struct discover *discover, const struct item *item)
 {
-	int fd;
+	uint64_t dev = item->mapping.dev;
 
-	if (item->mapping.pid != 0)
-		return mapping_open(&item->mapping, st);
-	fd = open(item->path, O_PATH | O_CLOEXEC);
-	if (fd < 0 || (fstat(fd, st) == 0 && S_ISREG(st->st_mode)))
-		return fd;
-	close(fd);
-	return -1;
+	look_again(discover);
+	if (item->mapping.pid == 0 || major(dev) != 0)
+		return;
+	secrets_tell(discover->secrets, "%s: cannot be opened in time",
+		     item->path);
+	discover->hung[discover->hung_next++ % HUNG_MAX] =
+	    (struct hung){ dev, now() + HUNG_FOR };
+}
+
+static bool
+is_hung(const struct discover *discover, const struct mapping *mapping)
+{
+	for (size_t i = 0; mapping->pid != 0 && i < HUNG_MAX; i++)
+		if (discover->hung[i].dev == mapping->dev &&
+		    discover->hung[i].until > now())
+			return true;
+	return false;
+}
+
+static void
+look_at_opened(struct discover *discover, struct lane *lane,
+	       const struct item *item, const struct opened *opened, int fd)
+{
+	const struct file *file;
+
+	begin(discover, lane, item, opened, fd);
+	if (item->mapping.pid == 0)
+		return;
+	file = files_find(discover->files, &opened->st, opened->overlay);
+	if (file != NULL && !opened->other_device)
+		files_saw(discover->files, &item->mapping,
+			  file->attachment >= 0 || file->pending, now());
+	if (opened->lower[0] != '\0')
+		found_path(discover, opened->lower, false);
 }
 
 static void
 look_at(struct discover *discover, struct lane *lane, const struct item *item)
 {
-	char path[PATH_MAX];
-	const struct file *file;
-	struct stat st;
-	int fd = open_item(item, &st);
-	bool overlay, other_device;
+	struct opened opened;
+	/* what has just been mapped cannot have been copied up since */
+	bool lower = lane == &discover->initial && item->mapping.pid != 0;
+	int fd;
 
-	if (fd < 0) {
-		if (item->mapping.pid != 0)
-			files_missed(discover->files, &item->mapping, now());
+	if (is_hung(discover, &item->mapping)) {
+		look_again(discover);
 		return;
 	}
-	overlay = mapping_is_overlay(fd);
-	other_device = mapping_has_other_device(fd);
-	begin(discover, lane, fd, &st, item);
-	close(fd);
-	if (item->mapping.pid == 0)
-		return;
-	file = files_find(discover->files, &st, overlay);
-	if (file != NULL && !other_device)
-		files_saw(discover->files, &item->mapping,
-			  file->attachment >= 0, now());
-	/* what has just been mapped cannot have been copied up since */
-	if (overlay && lane == &discover->initial &&
-	    overlay_find_lower(&item->mapping, path))
-		found_path(discover, path, false);
+	switch (
+	    opener_ask(discover->opener, &item->mapping, lower, &opened, &fd)) {
+	case OPENER_DONE:
+		look_at_opened(discover, lane, item, &opened, fd);
+		break;
+	case OPENER_GONE:
+		if (item->mapping.pid != 0)
+			files_missed(discover->files, &item->mapping, now());
+		break;
+	case OPENER_LATER:
+		look_again(discover);
+		break;
+	case OPENER_HUNG:
+		hangs(discover, item);
+		break;
+	}
 }
 
 /* --- where files come from ---------------------------------------------------
@@ -346,7 +627,7 @@ found(struct discover *discover, struct lane *lane,
 {
 	if (!files_is_fresh(discover->files, mapping, now()) &&
 	    !lane_put(lane, mapping, false))
-		discover->lost = true;
+		look_again(discover);
 }
 
 static void
@@ -393,8 +674,7 @@ find_more(struct discover *discover)
 	if (discover->inventory != NULL) {
 		if (inventory_step(discover->inventory, found_before, discover))
 			return true;
-		inventory_close(discover->inventory);
-		discover->inventory = NULL;
+		end_look(discover);
 	}
 	return false;
 }
@@ -402,18 +682,26 @@ find_more(struct discover *discover)
 /* --- a bit at a time ---------------------------------------------------------
  */
 
+/* Files that are open are not many. */
+static bool
+must_wait(const struct discover *discover, const struct lane *lane)
+{
+	const struct desk *desks = discover->desks;
+
+	if (lane == &discover->initial)
+		return desks[DESK_INITIAL].count >= AHEAD;
+	return desks[DESK_SMALL].count >= DESK_MAX ||
+	       desks[DESK_LARGE].count >= DESK_MAX;
+}
+
 /* Takes one file from the lane. False if there is none, or it must wait. */
 static bool
 advance(struct discover *discover, struct lane *lane)
 {
 	struct item *item;
 
-	if (lane->held.fd >= 0) {
-		if (discover->scanned.fd >= 0)
-			return false;
-		start_scan(discover, &lane->held);
-		return true;
-	}
+	if (must_wait(discover, lane))
+		return false;
 	item = lane_get(lane);
 	if (item == NULL)
 		return false;
@@ -423,25 +711,10 @@ advance(struct discover *discover, struct lane *lane)
 }
 
 static bool
-take_answer(struct discover *discover)
-{
-	struct scan_result result;
-	enum scanner_answer answer;
-
-	if (discover->scanned.fd < 0)
-		return false;
-	answer = scanner_take(discover->scanner, &result);
-	if (answer == SCANNER_NOT_YET)
-		return false;
-	finish_scan(discover, answer, &result);
-	return true;
-}
-
-static bool
 is_idle(const struct discover *discover)
 {
 	return discover->initial.first == NULL &&
-	       discover->initial.held.fd < 0 && discover->scanned.fd < 0;
+	       discover->desks[DESK_INITIAL].count == 0;
 }
 
 /* By turns: new mappings may come faster than they can be looked at. */
@@ -457,6 +730,26 @@ advance_either(struct discover *discover)
 	return true;
 }
 
+/* All that was there has been seen. False when there is nothing to do. */
+static bool
+rest(struct discover *discover)
+{
+	if (!discover->settled)
+		cache_save(discover->cache);
+	discover->settled = true;
+	if (discover->lost)
+		return start_look(discover);
+	if (discover->full && give_back(discover)) {
+		discover->room = true;
+		return true;
+	}
+	if (discover->room)
+		look_again(discover);
+	discover->full = discover->room = false;
+	calm_down(discover);
+	return false;
+}
+
 /* False when there is nothing to do before something happens. */
 static bool
 step(struct discover *discover)
@@ -464,21 +757,12 @@ step(struct discover *discover)
 	bool more = false;
 
 	if (!watch_read(discover->watch, found_now, discover))
-		discover->lost = true;
-	if (discover->initial.first == NULL && discover->initial.held.fd < 0)
+		look_again(discover);
+	if (discover->initial.first == NULL)
 		more = find_more(discover);
-	if (take_answer(discover) || advance_either(discover) || more)
+	if (take_answers(discover) || advance_either(discover) || more)
 		return true;
-	if (!is_idle(discover))
-		return false;
-	if (!discover->settled)
-		cache_save(discover->cache);
-	discover->settled = true;
-	if (!discover->lost)
-		return false;
-	discover->lost = false;
-	discover->inventory = inventory_open();
-	return discover->inventory != NULL;
+	return is_idle(discover) && rest(discover);
 }
 
 void
@@ -489,6 +773,7 @@ discover_work(struct discover *discover)
 	bool more;
 
 	eventfd_read(discover->more, &count);
+	(void)!read(discover->timer, &count, sizeof(count));
 	do
 		more = step(discover);
 	while (more && now() < end);
@@ -526,21 +811,38 @@ listen_to(const struct discover *discover, int fd)
 }
 
 static bool
+open_desks(struct discover *discover)
+{
+	for (size_t i = 0; i < DESKS; i++) {
+		struct desk *desk = &discover->desks[i];
+
+		desk->scanner = scanner_open();
+		if (desk->scanner == NULL ||
+		    !listen_to(discover, scanner_fd(desk->scanner)))
+			return false;
+	}
+	return true;
+}
+
+static bool
 open_all(struct discover *discover)
 {
 	discover->files = files_open();
 	discover->cache = cache_open();
-	discover->scanner = scanner_open();
 	discover->inventory = inventory_open();
 	discover->libraries = libraries_open();
 	discover->epoll = epoll_create1(EPOLL_CLOEXEC);
 	discover->more = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-	return discover->files != NULL && discover->cache != NULL &&
-	       discover->scanner != NULL && discover->inventory != NULL &&
-	       discover->libraries != NULL && discover->epoll >= 0 &&
-	       discover->more >= 0 &&
+	discover->timer =
+	    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (discover->cache != NULL)
+		discover->opener = opener_open(discover->cache);
+	return discover->files != NULL && discover->opener != NULL &&
+	       discover->inventory != NULL && discover->libraries != NULL &&
+	       discover->epoll >= 0 && discover->more >= 0 &&
+	       discover->timer >= 0 && open_desks(discover) &&
 	       listen_to(discover, watch_fd(discover->watch)) &&
-	       listen_to(discover, scanner_fd(discover->scanner)) &&
+	       listen_to(discover, discover->timer) &&
 	       listen_to(discover, discover->more);
 }
 
@@ -555,9 +857,12 @@ discover_start(struct secrets *secrets, struct failure *failure)
 	}
 	discover->secrets = secrets;
 	discover->start = now();
-	discover->epoll = discover->more = discover->scanned.fd = -1;
+	discover->pause = PAUSE_MIN;
+	discover->epoll = discover->more = discover->timer = -1;
 	lane_open(&discover->urgent);
 	lane_open(&discover->initial);
+	for (size_t i = 0; i < DESKS; i++)
+		discover->desks[i].last = &discover->desks[i].first;
 	/* first, so that nothing is missed between this and the inventory */
 	discover->watch = watch_start(failure);
 	if (discover->watch != NULL && open_all(discover))
@@ -575,7 +880,9 @@ discover_close(struct discover *discover)
 	if (discover == NULL)
 		return;
 	watch_close(discover->watch);
-	scanner_close(discover->scanner);
+	opener_close(discover->opener);
+	for (size_t i = 0; i < DESKS; i++)
+		desk_close(&discover->desks[i]);
 	inventory_close(discover->inventory);
 	libraries_close(discover->libraries);
 	lane_close(&discover->urgent);
@@ -585,7 +892,7 @@ discover_close(struct discover *discover)
 	cache_close(discover->cache);
 	files_close(discover->files);
 	ebpftls_control_close((int[]){ discover->epoll, discover->more,
-				       discover->scanned.fd },
+				       discover->timer },
 			      3);
 	free(discover);
 }

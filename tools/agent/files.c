@@ -76,15 +76,40 @@ files_find(const struct files *files, const struct stat *st, bool overlay)
 }
 
 struct file *
-files_find_stale(const struct files *files, const struct stat *st)
+files_find_stale(const struct files *files, const struct stat *st, bool overlay)
 {
 	struct file *file = files->files[st->st_ino % BUCKETS];
 
 	while (file != NULL &&
-	       (file->overlay || file->st.st_dev != st->st_dev ||
+	       (file->overlay != overlay || file->st.st_dev != st->st_dev ||
 		file->st.st_ino != st->st_ino || files_same(&file->st, st)))
 		file = file->next;
 	return file;
+}
+
+void
+files_remove(struct files *files, struct file *file)
+{
+	struct file **at = &files->files[file->st.st_ino % BUCKETS];
+
+	while (*at != file)
+		at = &(*at)->next;
+	*at = file->next;
+	free(file);
+	files->file_count--;
+}
+
+struct file *
+files_find_hooked(const struct files *files,
+		  bool (*is_it)(const struct file *file, const void *context),
+		  const void *context)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct file *file = files->files[i]; file != NULL;
+		     file = file->next)
+			if (file->attachment >= 0 && is_it(file, context))
+				return file;
+	return NULL;
 }
 
 static void
@@ -96,7 +121,7 @@ forget_files(struct files *files)
 		while (*at != NULL) {
 			struct file *file = *at;
 
-			if (file->attachment >= 0) {
+			if (file->attachment >= 0 || file->pending) {
 				at = &file->next;
 				continue;
 			}
@@ -107,8 +132,8 @@ forget_files(struct files *files)
 	}
 }
 
-static void
-forget_sightings(struct files *files)
+void
+files_forget_mappings(struct files *files)
 {
 	for (size_t i = 0; i < BUCKETS; i++) {
 		struct sighting *sighting;
@@ -159,7 +184,7 @@ add_sighting(struct files *files, const struct mapping *mapping)
 	struct sighting *sighting;
 
 	if (files->sighting_count >= MOST)
-		forget_sightings(files);
+		files_forget_mappings(files);
 	sighting = calloc(1, sizeof(*sighting));
 	if (sighting == NULL)
 		return NULL;
@@ -226,9 +251,11 @@ files_close(struct files *files)
 		return;
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct file *file = files->files[i]; file != NULL;
-		     file = file->next)
+		     file = file->next) {
 			file->attachment = -1;
+			file->pending = false;
+		}
 	forget_files(files);
-	forget_sightings(files);
+	files_forget_mappings(files);
 	free(files);
 }

@@ -14,8 +14,10 @@ struct file {
 	struct stat st;
 	bool overlay;	/* seen through an overlay, which has its own devices */
 	int attachment; /* of its hooks, or -1 */
+	bool pending;	/* it will be known soon whether it gets some */
 	int failures;	/* scans that came to no end */
 	bool again;	/* scan it when it is seen again */
+	uint32_t look;	/* at all, in which it was last seen */
 };
 
 struct files;
@@ -30,8 +32,24 @@ bool files_same(const struct stat *a, const struct stat *b);
 struct file *files_find(const struct files *files, const struct stat *st,
 			bool overlay);
 
-/* What this inode was before somebody wrote into it, or NULL. */
-struct file *files_find_stale(const struct files *files, const struct stat *st);
+/*
+ * What this inode was before somebody wrote into it, or NULL. In an overlay,
+ * it may be another inode that was there.
+ */
+struct file *files_find_stale(const struct files *files, const struct stat *st,
+			      bool overlay);
+
+/* Forgets a file, whose hooks are off. */
+void files_remove(struct files *files, struct file *file);
+
+/* One that has hooks and is such a one; NULL: there is none. */
+struct file *files_find_hooked(const struct files *files,
+			       bool (*is_it)(const struct file *file,
+					     const void *context),
+			       const void *context);
+
+/* From now on each mapping needs a look again. */
+void files_forget_mappings(struct files *files);
 
 /* NULL: out of memory. */
 struct file *files_add(struct files *files, const struct stat *st,

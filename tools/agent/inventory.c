@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,13 +23,14 @@ struct inventory {
 	uint32_t pid;
 	int maps;    /* of that process, or -1: ask for the next */
 	size_t used; /* of a line that is not complete */
+	struct inventory_missed missed;
 	char piece[PIECE + 1];
 };
 
 struct inventory *
 inventory_open(void)
 {
-	struct inventory *inventory = malloc(sizeof(*inventory));
+	struct inventory *inventory = calloc(1, sizeof(*inventory));
 
 	if (inventory == NULL)
 		return NULL;
@@ -38,6 +40,16 @@ inventory_open(void)
 		return inventory;
 	free(inventory);
 	return NULL;
+}
+
+/* Processes end while one looks. */
+static void
+miss(struct inventory *inventory)
+{
+	if (errno == EACCES || errno == EPERM)
+		inventory->missed.denied++;
+	else if (errno != ENOENT && errno != ESRCH)
+		inventory->missed.later++;
 }
 
 /* False after the last process. */
@@ -55,6 +67,8 @@ next_process(struct inventory *inventory)
 	inventory->pid = (uint32_t)strtoul(entry->d_name, NULL, 10);
 	inventory->used = 0;
 	inventory->maps = open(name, O_RDONLY | O_CLOEXEC);
+	if (inventory->maps < 0)
+		miss(inventory);
 	return true;
 }
 
@@ -93,6 +107,8 @@ inventory_step(struct inventory *inventory,
 	got = read(inventory->maps, inventory->piece + inventory->used,
 		   PIECE - inventory->used);
 	if (got <= 0) {
+		if (got < 0)
+			miss(inventory);
 		close(inventory->maps);
 		inventory->maps = -1;
 		return true;
@@ -100,6 +116,12 @@ inventory_step(struct inventory *inventory,
 	inventory->piece[inventory->used + (size_t)got] = '\0';
 	take_lines(inventory, found, context);
 	return true;
+}
+
+const struct inventory_missed *
+inventory_missed(const struct inventory *inventory)
+{
+	return &inventory->missed;
 }
 
 void

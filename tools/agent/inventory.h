@@ -9,7 +9,13 @@
 
 struct inventory;
 
-/* NULL when there is no /proc. */
+/* How many processes could not be looked at. */
+struct inventory_missed {
+	uint32_t later;	 /* for want of something that may be there later */
+	uint32_t denied; /* this is not allowed */
+};
+
+/* NULL when there is no /proc, or no room for it. */
 struct inventory *inventory_open(void);
 
 /*
@@ -19,6 +25,9 @@ struct inventory *inventory_open(void);
 bool inventory_step(struct inventory *inventory,
 		    void (*found)(void *context, const struct mapping *mapping),
 		    void *context);
+
+const struct inventory_missed *
+inventory_missed(const struct inventory *inventory);
 
 /* NULL is allowed. */
 void inventory_close(struct inventory *inventory);

@@ -73,6 +73,7 @@ try_name(const char *name, const struct mapping *mapping, struct stat *st)
 	if (fd < 0 || is_same(fd, mapping, st))
 		return fd;
 	close(fd);
+	errno = ENOENT;
 	return -1;
 }
 
@@ -93,6 +94,7 @@ try_mapping(const struct mapping *mapping, struct stat *st)
 	    (mapping_is_overlay(fd) && S_ISREG(st->st_mode)))
 		return fd;
 	close(fd);
+	errno = ENOENT;
 	return -1;
 }
 

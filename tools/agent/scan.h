@@ -13,12 +13,15 @@
 #include "events.h"
 
 #define SCAN_HOOKS_MAX 8
+#define SCAN_CODE_SIZE 16
 
 struct scan_result {
 	uint32_t count;	 /* of hooks; 0: none, because of `why` */
 	uint32_t labels; /* distinct names of secrets in the file */
 	char why[120];	 /* "" or why there is no hook, or not for all */
 	struct ebpftls_hook hooks[SCAN_HOOKS_MAX];
+	/* what is where they go: the scanner's business, not scan_file()'s */
+	uint8_t code[SCAN_HOOKS_MAX][SCAN_CODE_SIZE];
 };
 
 /*

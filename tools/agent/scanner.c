@@ -11,6 +11,7 @@
 #include "scanner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -21,16 +22,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "ebpftls-control-io.h"
 
 #define NAME	      "ebpftls-scan"
@@ -39,7 +39,6 @@
 #define SECOND	      INT64_C(1000000000)
 #define WORK_MAX      (2 * SECOND)  /* of a CPU, for one file */
 #define WAIT_MAX      (10 * SECOND) /* on a machine that is busy */
-#define LAST_MOMENT   50	    /* milliseconds to die in */
 
 /* Elsewhere the process dies, as there is no code that it understands. */
 #if defined(__x86_64__)
@@ -97,33 +96,6 @@ static const struct sock_filter allowed[] = {
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 };
 
-/*
- * What the agent shares with others stays in memory over a fork(). Returns
- * how much address space the rest takes.
- */
-static rlim_t
-unmap_shared(void)
-{
-	char line[8192];
-	FILE *maps = fopen("/proc/self/maps", "re");
-	rlim_t kept = 0;
-
-	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
-		unsigned long start, end;
-		char protection[5];
-
-		if (sscanf(line, "%lx-%lx %4s", &start, &end, protection) != 3)
-			continue;
-		if (protection[3] == 's')
-			munmap((void *)start, end - start);
-		else
-			kept += end - start;
-	}
-	if (maps != NULL)
-		fclose(maps);
-	return kept;
-}
-
 static void
 limit(int resource, rlim_t most)
 {
@@ -171,37 +143,13 @@ confine(pid_t parent, rlim_t kept)
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);
 }
 
-static int
-receive_file(void)
+/* By which the cache will know that it is still the same. */
+static void
+read_code(int fd, struct scan_result *result)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	char byte;
-	struct iovec part = { &byte, 1 };
-	struct msghdr packet = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	int fd;
-
-	if (recvmsg(0, &packet, MSG_CMSG_CLOEXEC) != 1 ||
-	    packet.msg_controllen < CMSG_LEN(sizeof(int)))
-		return -1;
-	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
-	return fd;
-}
-
-static int
-send_result(struct scan_result *result)
-{
-	struct iovec part = { result, sizeof(*result) };
-	struct msghdr packet = { .msg_iov = &part, .msg_iovlen = 1 };
-
-	return sendmsg(0, &packet, MSG_NOSIGNAL) < 0 ? -1 : 0;
+	for (uint32_t i = 0; i < result->count; i++)
+		(void)!pread(fd, result->code[i], sizeof(result->code[i]),
+			     (off_t)result->hooks[i].offset);
 }
 
 /* Until the agent has gone. */
@@ -209,30 +157,27 @@ static void
 scan_files(void)
 {
 	struct scan_result result;
+	char byte;
 	int fd;
 
-	while ((fd = receive_file()) >= 0) {
+	while (child_receive(0, &byte, 1, &fd) == 1 && fd >= 0) {
 		memset(&result, 0, sizeof(result));
 		if (!scan_file(fd, &result))
 			break;
 		scan_place(fd, &result);
-		if (send_result(&result) != 0)
+		read_code(fd, &result);
+		if (!child_send(0, &result, sizeof(result), -1))
 			break;
 		close(fd);
 	}
 }
 
-__attribute__((noreturn)) static void
-be_scanner(int sock, pid_t parent)
+static void
+be_scanner(void *parent, uint64_t kept)
 {
-	rlim_t kept = unmap_shared();
-
 	prctl(PR_SET_NAME, NAME, 0, 0, 0);
-	if (dup2(sock, 0) < 0 || syscall(SYS_close_range, 1, ~0U, 0) != 0 ||
-	    confine(parent, kept) != 0)
-		_exit(EXIT_FAILURE);
-	scan_files();
-	_exit(EXIT_SUCCESS);
+	if (confine(*(const pid_t *)parent, kept) == 0)
+		scan_files();
 }
 
 /* --- its keeper ------------------------------------------------------------
@@ -293,67 +238,25 @@ scanner_fd(const struct scanner *scanner)
 	return scanner->epoll;
 }
 
-/* The socket must not stay with the child, or its end would not be seen. */
 static void
 start(struct scanner *scanner)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	pid_t parent = getpid();
-	int pair[2];
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+	scanner->sock = child_start(&scanner->pid, be_scanner, &parent);
+	if (scanner->sock < 0)
 		return;
-	scanner->pid = fork();
-	if (scanner->pid == 0)
-		be_scanner(pair[1], parent);
-	close(pair[1]);
-	if (scanner->pid < 0) {
-		close(pair[0]);
-		return;
-	}
-	scanner->sock = pair[0];
+	fcntl(scanner->sock, F_SETFL, O_NONBLOCK);
 	epoll_ctl(scanner->epoll, EPOLL_CTL_ADD, scanner->sock, &event);
 }
 
-/* One that waits for a disk that hangs is left to whom it comes to then. */
 static void
 stop(struct scanner *scanner)
 {
-	const struct timespec moment = { .tv_nsec = SECOND / 1000 };
-
-	if (scanner->sock < 0)
-		return;
-	close(scanner->sock);
+	if (scanner->sock >= 0)
+		child_stop(scanner->pid, scanner->sock);
 	scanner->sock = -1;
-	kill(scanner->pid, SIGKILL);
-	for (int i = 0; i < LAST_MOMENT; i++) {
-		if (waitpid(scanner->pid, NULL, WNOHANG) != 0)
-			return;
-		nanosleep(&moment, NULL);
-	}
-}
-
-static bool
-send_file(int sock, int fd)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec part = { "", 1 };
-	struct msghdr packet = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-
-	memset(&control, 0, sizeof(control));
-	control.header.cmsg_level = SOL_SOCKET;
-	control.header.cmsg_type = SCM_RIGHTS;
-	control.header.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	return sendmsg(sock, &packet, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
 /* Nothing has been said that was not asked for. */
@@ -375,7 +278,7 @@ scanner_submit(struct scanner *scanner, int fd, bool alone)
 	scanner->alone = alone;
 	if (scanner->sock < 0)
 		start(scanner);
-	if (scanner->sock >= 0 && !send_file(scanner->sock, fd))
+	if (scanner->sock >= 0 && !child_send(scanner->sock, "", 1, fd))
 		stop(scanner);
 	if (scanner->sock < 0) {
 		set_timer(scanner, 1);
@@ -387,13 +290,14 @@ scanner_submit(struct scanner *scanner, int fd, bool alone)
 }
 
 static enum scanner_answer
-give_up(struct scanner *scanner, struct scan_result *result, const char *why)
+give_up(struct scanner *scanner, struct scan_result *result,
+	enum scanner_answer answer, const char *why)
 {
 	stop(scanner);
 	set_timer(scanner, 0);
 	memset(result, 0, sizeof(*result));
 	snprintf(result->why, sizeof(result->why), "%s", why);
-	return SCANNER_FAILED;
+	return answer;
 }
 
 static bool
@@ -410,7 +314,8 @@ scanner_take(struct scanner *scanner, struct scan_result *result)
 	ssize_t size;
 
 	if (scanner->sock < 0)
-		return give_up(scanner, result, "no process for the scan");
+		return give_up(scanner, result, SCANNER_ABSENT,
+			       "no process for the scan");
 	size = recv(scanner->sock, result, sizeof(*result),
 		    MSG_DONTWAIT | MSG_TRUNC);
 	if (size == sizeof(*result) && scanner_valid(result)) {
@@ -420,11 +325,12 @@ scanner_take(struct scanner *scanner, struct scan_result *result)
 		return SCANNER_DONE;
 	}
 	if (size >= 0 || (errno != EAGAIN && errno != EINTR))
-		return give_up(scanner, result, "the scan of it failed");
+		return give_up(scanner, result, SCANNER_FAILED,
+			       "the scan of it failed");
 	if (read(scanner->timer, &expired, sizeof(expired)) < 0)
 		return SCANNER_NOT_YET;
 	if (is_too_long(scanner))
-		return give_up(scanner, result,
+		return give_up(scanner, result, SCANNER_FAILED,
 			       "the scan of it takes too long");
 	set_timer(scanner, WORK_MAX);
 	return SCANNER_NOT_YET;

@@ -15,6 +15,8 @@ struct scanner;
 enum scanner_answer {
 	SCANNER_NOT_YET,
 	SCANNER_DONE,
+	SCANNER_ABSENT, /* no process could be started: no fault of the file's
+			 */
 	SCANNER_FAILED, /* the result says why, and may be other next time */
 };
 

@@ -9,20 +9,27 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/types.h>
+#include <poll.h>
 #include <pthread.h>
-#include <stdbool.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "load.h"
 #include "secrets.skel.h"
 
-#define PROGRAM	  "the program that takes TLS secrets"
-#define RING_SIZE (UINT32_C(1) << 20) /* some 9,000 secrets */
-#define PATH_SIZE sizeof("/proc/self/fd/-2147483648")
+#define PROGRAM	    "the program that takes TLS secrets"
+#define RING_SIZE   (UINT32_C(1) << 20) /* some 9,000 secrets */
+#define NEWS_MAX    64	 /* anybody can make files that are news */
+#define LAST_MOMENT 3000 /* milliseconds to take hooks off in */
+#define PATH_SIZE   sizeof("/proc/self/fd/-2147483648")
 
 /* Of the kernel's ABI, but not in the headers of the oldest libbpf. */
 #define TRACE_UPROBE_MULTI ((enum bpf_attach_type)48)
@@ -52,27 +59,46 @@ struct attachment {
 	char path[128]; /* as far as it fits */
 	char report[96];
 	bool is_news; /* the report */
+	bool off;     /* and all hooks with it */
+};
+
+struct news {
+	struct news *next;
+	char text[256];
 };
 
 struct secrets {
 	struct secrets_bpf *skeleton;
 	struct ring_buffer *complaints;
-	struct bpf_program *program; /* the one that is loaded */
 	bool multi;
 	struct attachment *hooks[SECRETS_HOOKS_MAX]; /* whose, or NULL */
-	char failed[256]; /* news of one that never was */
+	struct news *first; /* that is not about an attachment */
+	uint32_t told;	    /* so many */
+	bool full;	    /* has been told */
 	char news[256];
 };
 
-/* What kernels offer, the best first. */
-static const struct way {
-	bool paging; /* programs that may wait for a page */
-	bool multi;  /* one link for all hooks of a file */
-} ways[] = {
-	{ true, true },
-	{ true, false },
-	{ false, false },
-};
+/* --- processes that may be left behind ---------------------------------------
+ */
+
+static int
+compare_fds(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Whatever else is open would not end with the agent. Sorts them. */
+static void
+close_all_but(int *fds, size_t count)
+{
+	int from = 0;
+
+	qsort(fds, count, sizeof(fds[0]), compare_fds);
+	for (size_t i = 0; i < count; from = fds[i++] + 1)
+		if (fds[i] > from)
+			syscall(SYS_close_range, from, fds[i] - 1, 0);
+	syscall(SYS_close_range, from, ~0U, 0);
+}
 
 /* --- loading -------------------------------------------------------------- */
 
@@ -108,51 +134,47 @@ has_multi(int program)
 }
 
 static int
-load_way(struct secrets *secrets, const struct way *way)
+program_fd(const struct secrets_bpf *skeleton)
+{
+	return bpf_program__fd(skeleton->progs.ebpftls_uprobe);
+}
+
+/* `multi`: one link for all hooks of a file. */
+static int
+load_way(struct secrets *secrets, bool multi)
 {
 	struct secrets_bpf *skeleton = secrets_bpf__open();
-	struct bpf_program *unused;
 	int error;
 
 	if (skeleton == NULL)
 		return -errno;
-	secrets->program = skeleton->progs.ebpftls_paging;
-	unused = skeleton->progs.ebpftls_uprobe;
-	if (!way->paging) {
-		unused = secrets->program;
-		secrets->program = skeleton->progs.ebpftls_uprobe;
-	}
-	bpf_program__set_autoload(unused, false);
-	if (way->multi)
-		bpf_program__set_expected_attach_type(secrets->program,
+	if (multi)
+		bpf_program__set_expected_attach_type(skeleton->progs
+							  .ebpftls_uprobe,
 						      TRACE_UPROBE_MULTI);
 	bpf_map__set_max_entries(skeleton->maps.hooks, SECRETS_HOOKS_MAX);
 	bpf_map__set_max_entries(skeleton->maps.secret_events, RING_SIZE);
 	bpf_map__set_max_entries(skeleton->maps.complaints,
 				 (uint32_t)getpagesize());
 	error = secrets_bpf__load(skeleton);
-	if (error == 0 && way->multi &&
-	    !has_multi(bpf_program__fd(secrets->program)))
+	if (error == 0 && multi && !has_multi(program_fd(skeleton)))
 		error = -EOPNOTSUPP;
 	if (error != 0) {
 		secrets_bpf__destroy(skeleton);
 		return error;
 	}
 	secrets->skeleton = skeleton;
-	secrets->multi = way->multi;
+	secrets->multi = multi;
 	return 0;
 }
 
 static int
 load(struct secrets *secrets)
 {
-	int error = 0;
+	int error = load_way(secrets, true);
 
-	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-		error = load_way(secrets, &ways[i]);
-		if (error == 0 || error == -EPERM)
-			break;
-	}
+	if (error != 0 && error != -EPERM)
+		error = load_way(secrets, false);
 	return error;
 }
 
@@ -218,7 +240,7 @@ hear(void *context, void *data, size_t size)
 		attachment->faults++;
 	} else {
 		take_off(attachment);
-		attachment->is_news = true;
+		attachment->off = attachment->is_news = true;
 	}
 	report(attachment, complaint.why);
 	/* that has taken its time */
@@ -245,11 +267,50 @@ secrets_report(const struct secrets *secrets, int attachment)
 	return text[0] != '\0' ? text : NULL;
 }
 
+bool
+secrets_is_off(const struct secrets *secrets, int attachment)
+{
+	return secrets->hooks[attachment]->off;
+}
+
+void
+secrets_tell(struct secrets *secrets, const char *format, ...)
+{
+	struct news **last = &secrets->first;
+	va_list args;
+
+	if (secrets->told++ >= NEWS_MAX)
+		return;
+	while (*last != NULL)
+		last = &(*last)->next;
+	*last = calloc(1, sizeof(**last));
+	if (*last == NULL)
+		return;
+	va_start(args, format);
+	vsnprintf((*last)->text, sizeof((*last)->text), format, args);
+	va_end(args);
+}
+
+/* False if there is none. */
+static bool
+take_news(struct secrets *secrets)
+{
+	struct news *news = secrets->first;
+
+	if (news == NULL)
+		return false;
+	memcpy(secrets->news, news->text, sizeof(secrets->news));
+	secrets->first = news->next;
+	free(news);
+	return true;
+}
+
 const char *
 secrets_news(struct secrets *secrets)
 {
-	memcpy(secrets->news, secrets->failed, sizeof(secrets->news));
-	secrets->failed[0] = '\0';
+	if (take_news(secrets))
+		return secrets->news;
+	secrets->news[0] = '\0';
 	for (uint32_t i = 0; secrets->news[0] == '\0' && i < SECRETS_HOOKS_MAX;
 	     i++) {
 		struct attachment *attachment = secrets->hooks[i];
@@ -305,20 +366,93 @@ write_hooks(struct secrets *secrets, const struct attachment *attachment,
 	return 0;
 }
 
-static int
-attach_multi(struct secrets *secrets, struct attachment *attachment,
-	     const char *path, const struct ebpftls_hook *hooks)
-{
+/* Of one attachment: what the child gives back is the link, or why not. */
+struct order {
+	int program;
+	int file;
 	unsigned long offsets[SCAN_HOOKS_MAX];
 	__u64 cookies[SCAN_HOOKS_MAX];
+	uint32_t count;
+};
+
+static int
+obey(const struct order *order)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", order->file);
+	return create_multi(order->program, path, order->offsets,
+			    order->cookies, order->count);
+}
+
+__attribute__((noreturn)) static void
+be_attacher(int sock, const struct order *order)
+{
+	int keep[] = { sock, order->program, order->file };
+	int link;
+
+	close_all_but(keep, sizeof(keep) / sizeof(keep[0]));
+	link = obey(order);
+	child_send(sock, &link, sizeof(link), link);
+	_exit(EXIT_SUCCESS);
+}
+
+static int
+await_link(int sock)
+{
+	struct pollfd wait = { sock, POLLIN, 0 };
+	int error, link;
+
+	if (poll(&wait, 1, LAST_MOMENT) <= 0)
+		return -ETIMEDOUT;
+	if (child_receive(sock, &error, sizeof(error), &link) != sizeof(error))
+		return -EPIPE;
+	if (link >= 0)
+		return link;
+	return error < 0 ? error : -EMFILE;
+}
+
+/*
+ * The kernel may read the file, and locks the memory of all who have it
+ * mapped: that may take as long as somebody likes. So this is done by a
+ * process that need not be waited for.
+ */
+static int
+attach_aside(const struct order *order)
+{
+	int pair[2], link;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		be_attacher(pair[1], order);
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		return -EAGAIN;
+	}
+	link = await_link(pair[0]);
+	child_stop(pid, pair[0]);
+	return link;
+}
+
+static int
+attach_multi(struct secrets *secrets, struct attachment *attachment, int fd,
+	     const struct ebpftls_hook *hooks)
+{
+	struct order order = {
+		.program = program_fd(secrets->skeleton),
+		.file = fd,
+		.count = attachment->count,
+	};
 
 	for (uint32_t i = 0; i < attachment->count; i++) {
-		offsets[i] = hooks[i].offset;
-		cookies[i] = attachment->hooks[i];
+		order.offsets[i] = hooks[i].offset;
+		order.cookies[i] = attachment->hooks[i];
 	}
-	attachment->multi =
-	    create_multi(bpf_program__fd(secrets->program), path, offsets,
-			 cookies, attachment->count);
+	attachment->multi = attach_aside(&order);
 	return attachment->multi < 0 ? attachment->multi : 0;
 }
 
@@ -331,8 +465,10 @@ attach_each(struct secrets *secrets, struct attachment *attachment,
 			    .bpf_cookie = attachment->hooks[i]);
 
 		attachment->links[i] =
-		    bpf_program__attach_uprobe_opts(secrets->program, -1, path,
-						    hooks[i].offset, &options);
+		    bpf_program__attach_uprobe_opts(secrets->skeleton->progs
+							.ebpftls_uprobe,
+						    -1, path, hooks[i].offset,
+						    &options);
 		if (attachment->links[i] == NULL)
 			return -errno;
 	}
@@ -347,11 +483,32 @@ attach(struct secrets *secrets, struct attachment *attachment, int fd,
 	char path[PATH_SIZE];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (secrets->multi)
+		return attach_multi(secrets, attachment, fd, hooks);
+	return attach_each(secrets, attachment, path, hooks);
+}
+
+static void
+name(struct attachment *attachment, int fd)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (readlink(path, attachment->path, sizeof(attachment->path) - 1) < 0)
 		strcpy(attachment->path, "?");
-	if (secrets->multi)
-		return attach_multi(secrets, attachment, path, hooks);
-	return attach_each(secrets, attachment, path, hooks);
+}
+
+/* When there are no more hooks, the first file says so for all. */
+static void
+tell_failure(struct secrets *secrets, const struct attachment *attachment,
+	     int error)
+{
+	if (error == -ENOSPC && secrets->full)
+		return;
+	secrets->full |= error == -ENOSPC;
+	secrets_tell(secrets, "%s: cannot be hooked: %s", attachment->path,
+		     error == -ENOSPC ? "all hooks are in use"
+				      : strerror(-error));
 }
 
 int
@@ -367,6 +524,7 @@ secrets_attach(struct secrets *secrets, int fd,
 	if (attachment == NULL)
 		return -ENOMEM;
 	attachment->multi = -1;
+	name(attachment, fd);
 	error = reserve(secrets, attachment, result->count);
 	if (error == 0)
 		error = write_hooks(secrets, attachment, result->hooks);
@@ -374,9 +532,7 @@ secrets_attach(struct secrets *secrets, int fd,
 		error = attach(secrets, attachment, fd, result->hooks);
 	if (error == 0)
 		return (int)attachment->hooks[0];
-	snprintf(secrets->failed, sizeof(secrets->failed),
-		 "%s: cannot be hooked: %s", attachment->path,
-		 strerror(-error));
+	tell_failure(secrets, attachment, error);
 	release(secrets, attachment);
 	return error;
 }
@@ -385,6 +541,7 @@ void
 secrets_detach(struct secrets *secrets, int attachment)
 {
 	release(secrets, secrets->hooks[attachment]);
+	secrets->full = false;
 }
 
 /* --- the whole ------------------------------------------------------------ */
@@ -462,15 +619,73 @@ take_all_off(struct secrets *secrets)
 		pthread_join(threads[--count], NULL);
 }
 
+static void
+close_all_but_links(const struct secrets *secrets)
+{
+	static int fds[SECRETS_HOOKS_MAX];
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < SECRETS_HOOKS_MAX; i++) {
+		const struct attachment *attachment = secrets->hooks[i];
+
+		if (attachment == NULL || attachment->hooks[0] != i)
+			continue;
+		if (attachment->multi >= 0)
+			fds[count++] = attachment->multi;
+		for (uint32_t j = 0; j < attachment->count; j++)
+			if (attachment->links[j] != NULL)
+				fds[count++] =
+				    bpf_link__fd(attachment->links[j]);
+	}
+	close_all_but(fds, count);
+}
+
+/*
+ * What the kernel waits for then is not ours alone: somebody else's program
+ * that waits for a page, or a process whose memory is locked. So the last to
+ * have the links is a process that need not be waited for. Without one, it is
+ * done here.
+ */
+static pid_t
+leave_to_child(struct secrets *secrets)
+{
+	pid_t pid = fork();
+
+	if (pid > 0)
+		return pid;
+	if (pid == 0)
+		close_all_but_links(secrets);
+	take_all_off(secrets);
+	if (pid == 0)
+		_exit(EXIT_SUCCESS);
+	return -1;
+}
+
+static void
+wait_for_child(pid_t pid)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+
+	for (int i = 0; i < LAST_MOMENT && waitpid(pid, NULL, WNOHANG) == 0;
+	     i++)
+		nanosleep(&moment, NULL);
+}
+
 void
 secrets_close(struct secrets *secrets)
 {
+	pid_t child;
+
 	if (secrets == NULL)
 		return;
-	take_all_off(secrets);
+	child = leave_to_child(secrets);
 	for (size_t i = 0; i < SECRETS_HOOKS_MAX; i++)
 		if (secrets->hooks[i] != NULL)
 			release(secrets, secrets->hooks[i]);
+	if (child > 0)
+		wait_for_child(child);
+	while (take_news(secrets))
+		;
 	ring_buffer__free(secrets->complaints);
 	secrets_bpf__destroy(secrets->skeleton);
 	free(secrets);

@@ -3,6 +3,7 @@
 #ifndef AGENT_SECRETS_H
 #define AGENT_SECRETS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,9 +45,16 @@ void secrets_complaints(struct secrets *secrets);
 /* What was complained about, in words; NULL if nothing was. */
 const char *secrets_report(const struct secrets *secrets, int attachment);
 
+/* Whether a complaint took all its hooks off. */
+bool secrets_is_off(const struct secrets *secrets, int attachment);
+
+/* Adds to the news, unless there was too much already. */
+__attribute__((format(printf, 2, 3))) void
+secrets_tell(struct secrets *secrets, const char *format, ...);
+
 /*
- * A file, by its path, whose secrets there are no hooks for any more, or could
- * not be; NULL when all have been told of. Valid until the next call.
+ * What the one who reads the capture should know of secrets that may be
+ * missing; NULL when all has been told. Valid until the next call.
  */
 const char *secrets_news(struct secrets *secrets);
 

@@ -18,15 +18,17 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RING_SIZE (256 * (size_t)1024)
 
 struct watch {
 	int epoll;
+	int64_t asked; /* for CPUs that were not there: when */
 	size_t count;
 	struct ring {
-		int fd;
+		int fd; /* or -1: there is no such CPU now */
 		struct perf_event_mmap_page *pages;
 	} rings[];
 };
@@ -60,7 +62,7 @@ open_ring(struct watch *watch, int cpu)
 		.watermark = 1,
 		.wakeup_watermark = 1,
 	};
-	struct ring *ring = &watch->rings[watch->count];
+	struct ring *ring = &watch->rings[cpu];
 	struct epoll_event event = { .events = EPOLLIN };
 
 	ring->fd = (int)syscall(SYS_perf_event_open, &attributes, -1, cpu, -1,
@@ -76,10 +78,30 @@ open_ring(struct watch *watch, int cpu)
 		if (ring->pages != MAP_FAILED)
 			munmap(ring->pages, RING_SIZE + (size_t)getpagesize());
 		close(ring->fd);
+		ring->fd = -1;
 		return error;
 	}
-	watch->count++;
 	return 0;
+}
+
+/* CPUs may come while one watches. False if one has. */
+static bool
+ask_for_cpus(struct watch *watch)
+{
+	struct timespec now;
+	bool none = true;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec == watch->asked)
+		return true;
+	watch->asked = now.tv_sec;
+	for (size_t i = 0; i < watch->count; i++) {
+		if (watch->rings[i].fd >= 0)
+			continue;
+		open_ring(watch, (int)i);
+		none &= watch->rings[i].fd < 0;
+	}
+	return none;
 }
 
 struct watch *
@@ -94,6 +116,8 @@ watch_start(struct failure *failure)
 		fail(failure, EBPFTLS_REASON_OTHER, "out of memory");
 		return NULL;
 	}
+	for (int cpu = 0; cpu < cpus; cpu++)
+		watch->rings[watch->count++].fd = -1;
 	watch->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (watch->epoll < 0)
 		error = -errno;
@@ -128,7 +152,9 @@ copy(const struct ring *ring, uint64_t from, void *to, size_t length)
 static bool
 take(const struct record *record, struct mapping *mapping)
 {
-	if (record->path[0] != '/' || record->ino == 0)
+	/* a process that has gone by now, or is of no concern here, has none */
+	if (record->path[0] != '/' || record->ino == 0 || record->pid == 0 ||
+	    record->pid == UINT32_MAX)
 		return false;
 	*mapping = (struct mapping){
 		.pid = record->pid,
@@ -151,7 +177,8 @@ read_ring(struct ring *ring,
 	uint64_t head =
 	    __atomic_load_n(&ring->pages->data_head, __ATOMIC_ACQUIRE);
 	uint64_t tail = ring->pages->data_tail;
-	bool complete = true;
+	/* a record about the loss comes only with the next one */
+	bool complete = head - tail <= RING_SIZE - sizeof(struct record);
 
 	while (tail < head) {
 		struct mapping mapping;
@@ -180,10 +207,11 @@ watch_read(struct watch *watch,
 	   void (*found)(void *context, const struct mapping *mapping),
 	   void *context)
 {
-	bool complete = true;
+	bool complete = ask_for_cpus(watch);
 
 	for (size_t i = 0; i < watch->count; i++)
-		complete &= read_ring(&watch->rings[i], found, context);
+		if (watch->rings[i].fd >= 0)
+			complete &= read_ring(&watch->rings[i], found, context);
 	return complete;
 }
 
@@ -193,6 +221,8 @@ watch_close(struct watch *watch)
 	if (watch == NULL)
 		return;
 	for (size_t i = 0; i < watch->count; i++) {
+		if (watch->rings[i].fd < 0)
+			continue;
 		munmap(watch->rings[i].pages,
 		       RING_SIZE + (size_t)getpagesize());
 		close(watch->rings[i].fd);

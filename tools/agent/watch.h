@@ -18,7 +18,7 @@ int watch_fd(const struct watch *watch);
 
 /*
  * Calls `found` for all that has been mapped since; its path is gone after
- * that. False if some of it was lost.
+ * that. False if some of it was lost, or never seen.
  */
 bool watch_read(struct watch *watch,
 		void (*found)(void *context, const struct mapping *mapping),

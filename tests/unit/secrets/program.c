@@ -8,16 +8,23 @@
  *   master PROGRAM COUNT	by log_master()
  *   prf PROGRAM LABEL		by prf(), with labels[LABEL]
  *   cold			what is not in memory
+ *   never			what will never be
+ *   unread			one whose label is not in memory
  *   label, length, zero, int	one that is wrong, or only looks so
  */
 #define _GNU_SOURCE
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "stack.h"
 
@@ -123,6 +130,27 @@ run_cold(void)
 	log_secret(&session, labels[1], cold_secret, 48);
 }
 
+/* Whoever touches the page waits for it, and this program never gives it. */
+static void
+run_never(void)
+{
+	struct stack_session session = { NULL, cold_handshake };
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.range.len = STACK_PAGE,
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	uint8_t *page = mmap(NULL, STACK_PAGE, PROT_READ,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	range.range.start = (uintptr_t)page;
+	if (page == MAP_FAILED || fd < 0 || ioctl(fd, UFFDIO_API, &api) != 0 ||
+	    ioctl(fd, UFFDIO_REGISTER, &range) != 0)
+		exit(EXIT_FAILURE);
+	log_secret(&session, labels[1], page, 48);
+}
+
 static void
 run_odd(const char *what)
 {
@@ -145,6 +173,8 @@ run_odd(const char *what)
 		memset(secret, 0, sizeof(secret));
 	else if (strcmp(what, "random") == 0)
 		memset(handshake.random, 0, sizeof(handshake.random));
+	else if (strcmp(what, "unread") == 0)
+		madvise((void *)(uintptr_t)labels, STACK_PAGE, MADV_DONTNEED);
 	else if (strcmp(what, "int") == 0)
 		length += (size_t)1 << 32;
 	log_secret(&session, label, secret, length);
@@ -166,6 +196,8 @@ obey(char *line)
 		run_prf(a, b);
 	else if (strcmp(line, "cold") == 0)
 		run_cold();
+	else if (strcmp(line, "never") == 0)
+		run_never();
 	else
 		run_odd(line);
 }

@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * From mappings to hooks, with processes, kernel records and hooks of the
+ * test's own, and a scan_file() that does what the file says: whatever goes
+ * wrong for a while, in the end all is hooked that should be.
+ */
+#define _GNU_SOURCE
+
+#include "discover.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "folders.h"
+#include "inventory.h"
+#include "watch.h"
+
+#if defined(__aarch64__)
+#define MACHINE EM_AARCH64
+#else
+#define MACHINE EM_X86_64
+#endif
+
+#define ORDER_AT 0x200
+#define LARGE	 (20 * 1048576)
+#define MOST	 4
+#define WAIT	 20000 /* milliseconds */
+
+static char folder[64];
+
+static int64_t
+milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --- the scanner ------------------------------------------------------------
+ */
+
+/* "slow" takes a second. */
+bool
+scan_file(int fd, struct scan_result *result)
+{
+	char order[8] = "";
+	int64_t end = milliseconds() + 1000;
+
+	if (pread(fd, order, sizeof(order) - 1, ORDER_AT) < 0)
+		return false;
+	while (strcmp(order, "slow") == 0 && milliseconds() < end)
+		;
+	result->count = 1;
+	return true;
+}
+
+void
+scan_place(int fd, struct scan_result *result)
+{
+	(void)fd;
+	(void)result;
+}
+
+/* --- what is mapped ---------------------------------------------------------
+ */
+
+struct processes {
+	struct mapping list[MOST];
+	char paths[MOST][128];
+	size_t count;
+};
+
+static struct processes before; /* what a look at all sees */
+static struct processes news;	/* mmap records */
+static bool lost;		/* some of those */
+static int watching = -1;
+
+struct watch {
+	int nothing;
+};
+
+struct inventory {
+	size_t next;
+	struct inventory_missed missed;
+};
+
+static void
+map(struct processes *processes, const char *name)
+{
+	size_t i = processes->count++;
+	struct mapping *mapping = &processes->list[i];
+	struct stat st;
+
+	snprintf(processes->paths[i], sizeof(processes->paths[i]), "%s/%s",
+		 folder, name);
+	check(stat(processes->paths[i], &st) == 0);
+	*mapping = (struct mapping){
+		.pid = (uint32_t)getpid(),
+		.dev = st.st_dev,
+		.ino = st.st_ino,
+		.recent = processes == &news,
+		.path = processes->paths[i],
+	};
+}
+
+struct watch *
+watch_start(struct failure *failure)
+{
+	static struct watch watch;
+
+	(void)failure;
+	watching = eventfd(0, EFD_CLOEXEC);
+	return &watch;
+}
+
+int
+watch_fd(const struct watch *watch)
+{
+	(void)watch;
+	return watching;
+}
+
+bool
+watch_read(struct watch *watch,
+	   void (*found)(void *context, const struct mapping *mapping),
+	   void *context)
+{
+	bool complete = !lost;
+
+	(void)watch;
+	lost = false;
+	for (size_t i = 0; i < news.count; i++)
+		found(context, &news.list[i]);
+	news.count = 0;
+	return complete;
+}
+
+void
+watch_close(struct watch *watch)
+{
+	(void)watch;
+	close(watching);
+}
+
+struct inventory *
+inventory_open(void)
+{
+	return calloc(1, sizeof(struct inventory));
+}
+
+bool
+inventory_step(struct inventory *inventory,
+	       void (*found)(void *context, const struct mapping *mapping),
+	       void *context)
+{
+	if (inventory->next == before.count)
+		return false;
+	found(context, &before.list[inventory->next++]);
+	return true;
+}
+
+const struct inventory_missed *
+inventory_missed(const struct inventory *inventory)
+{
+	return &inventory->missed;
+}
+
+void
+inventory_close(struct inventory *inventory)
+{
+	free(inventory);
+}
+
+struct libraries *
+libraries_open(void)
+{
+	return calloc(1, 1);
+}
+
+bool
+libraries_next(struct libraries *libraries, char path[PATH_MAX])
+{
+	(void)libraries;
+	(void)path;
+	return false;
+}
+
+void
+libraries_close(struct libraries *libraries)
+{
+	free(libraries);
+}
+
+/* --- the hooks
+ * ----------------------------------------------------------------
+ */
+
+static char hooked[MOST][128]; /* names of files, or "" */
+static int room;
+static bool off[MOST];
+static char told[512];
+
+int
+secrets_attach(struct secrets *secrets, int fd,
+	       const struct scan_result *result)
+{
+	char link[64], path[PATH_MAX] = "";
+
+	(void)secrets;
+	check(result->count == 1);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	check(readlink(link, path, sizeof(path) - 1) > 0);
+	for (int i = 0; i < room; i++) {
+		if (hooked[i][0] != '\0')
+			continue;
+		snprintf(hooked[i], sizeof(hooked[i]), "%s",
+			 strrchr(path, '/') + 1);
+		return i;
+	}
+	return -ENOSPC;
+}
+
+void
+secrets_detach(struct secrets *secrets, int attachment)
+{
+	(void)secrets;
+	hooked[attachment][0] = '\0';
+	off[attachment] = false;
+}
+
+bool
+secrets_is_off(const struct secrets *secrets, int attachment)
+{
+	(void)secrets;
+	return off[attachment];
+}
+
+void
+secrets_tell(struct secrets *secrets, const char *format, ...)
+{
+	va_list args;
+
+	(void)secrets;
+	va_start(args, format);
+	vsnprintf(told, sizeof(told), format, args);
+	va_end(args);
+}
+
+static bool
+is_hooked(const char *name)
+{
+	for (int i = 0; i < MOST; i++)
+		if (strcmp(hooked[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* --- a machine that is short of something
+ * -------------------------------------
+ */
+
+static bool no_sockets;
+
+int
+socketpair(int domain, int type, int protocol, int pair[2])
+{
+	static int (*real)(int, int, int, int[2]);
+
+	if (real == NULL)
+		*(void **)&real = dlsym(RTLD_NEXT, "socketpair");
+	if (!no_sockets)
+		return real(domain, type, protocol, pair);
+	errno = ENOMEM;
+	return -1;
+}
+
+/* No descriptor is free. */
+static struct rlimit
+use_up_descriptors(void)
+{
+	struct rlimit was, none;
+	int fd = open("/", O_PATH | O_CLOEXEC);
+
+	getrlimit(RLIMIT_NOFILE, &was);
+	none = was;
+	none.rlim_cur = (rlim_t)fd;
+	close(fd);
+	setrlimit(RLIMIT_NOFILE, &none);
+	return was;
+}
+
+/* --- cases ------------------------------------------------------------------
+ */
+
+static void
+make(const char *name, const char *order, off_t size)
+{
+	struct {
+		Elf64_Ehdr header;
+		char rest[ORDER_AT - sizeof(Elf64_Ehdr)];
+		char order[8];
+	} file = {
+		.header = {
+			.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3,
+				     ELFCLASS64, ELFDATA2LSB },
+			.e_machine = MACHINE,
+			.e_phentsize = sizeof(Elf64_Phdr),
+		},
+	};
+	char path[128];
+	int fd;
+
+	strcpy(file.order, order);
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0755);
+	check(pwrite(fd, &file, sizeof(file), 0) == sizeof(file));
+	check(ftruncate(fd, size) == 0);
+	close(fd);
+}
+
+static struct discover *
+begin(void)
+{
+	struct failure failure;
+
+	strcpy(folder, "/tmp/ebpftls-unit.XXXXXX");
+	check(mkdtemp(folder) != NULL);
+	setenv("EBPFTLS_CACHE", folder, 1);
+	memset(hooked, 0, sizeof(hooked));
+	memset(off, 0, sizeof(off));
+	told[0] = '\0';
+	before.count = news.count = 0;
+	room = MOST;
+	return discover_start(NULL, &failure);
+}
+
+static void
+end(struct discover *discover)
+{
+	char command[128];
+
+	discover_close(discover);
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	check(system(command) == 0);
+}
+
+static bool
+has_happened(const char *name, bool on)
+{
+	return is_hooked(name) == on;
+}
+
+/* Works until the file is hooked, or is not. */
+static bool
+work_until(struct discover *discover, const char *name, bool on)
+{
+	int64_t last = milliseconds() + WAIT;
+
+	discover_work(discover);
+	while (!has_happened(name, on) && milliseconds() < last) {
+		struct pollfd wait = { discover_fd(discover), POLLIN, 0 };
+
+		if (poll(&wait, 1, 100) > 0)
+			discover_work(discover);
+	}
+	return check(has_happened(name, on));
+}
+
+static void
+work_until_settled(struct discover *discover)
+{
+	while (!discover_settled(discover))
+		discover_work(discover);
+}
+
+static void
+hooks_what_is_mapped(void)
+{
+	struct discover *discover = begin();
+
+	make("a", "", 4096);
+	make("b", "", 4096);
+	map(&before, "a");
+	work_until(discover, "a", true);
+	work_until_settled(discover);
+	map(&news, "b");
+	work_until(discover, "b", true);
+	check(discover_files(discover) == 2 && told[0] == '\0');
+	end(discover);
+}
+
+static void
+small_before_large(void)
+{
+	struct discover *discover = begin();
+
+	make("large", "slow", LARGE);
+	make("small", "", 4096);
+	map(&news, "large");
+	map(&news, "small");
+	work_until(discover, "small", true);
+	check(!is_hooked("large"));
+	work_until(discover, "large", true);
+	end(discover);
+}
+
+static void
+no_descriptors_for_a_while(void)
+{
+	struct discover *discover = begin();
+	struct rlimit was;
+
+	make("first", "", 4096);
+	make("a", "", 4096);
+	map(&before, "first");
+	work_until(discover, "first", true);
+	work_until_settled(discover);
+	map(&before, "a");
+	map(&news, "a");
+	was = use_up_descriptors();
+	discover_work(discover);
+	setrlimit(RLIMIT_NOFILE, &was);
+	check(!is_hooked("a"));
+	work_until(discover, "a", true);
+	end(discover);
+}
+
+static void
+no_processes_for_a_while(void)
+{
+	struct discover *discover = begin();
+
+	make("a", "", 4096);
+	map(&before, "a");
+	no_sockets = true;
+	for (int i = 0; i < 10; i++)
+		discover_work(discover);
+	no_sockets = false;
+	check(!is_hooked("a"));
+	work_until(discover, "a", true);
+	end(discover);
+}
+
+static void
+no_scanner_for_a_while(void)
+{
+	struct discover *discover = begin();
+
+	make("a", "", 4096);
+	make("b", "", 4096);
+	map(&before, "a");
+	work_until(discover, "a", true);
+	work_until_settled(discover);
+	map(&before, "b");
+	map(&news, "b");
+	no_sockets = true;
+	while (told[0] == '\0')
+		discover_work(discover);
+	no_sockets = false;
+	check(strstr(told, "no process for the scan") != NULL);
+	work_until(discover, "b", true);
+	end(discover);
+}
+
+static void
+records_that_were_lost(void)
+{
+	struct discover *discover = begin();
+
+	work_until_settled(discover);
+	make("a", "", 4096);
+	map(&before, "a");
+	lost = true;
+	work_until(discover, "a", true);
+	end(discover);
+}
+
+static void
+file_that_changed(void)
+{
+	struct discover *discover = begin();
+
+	make("a", "", 4096);
+	map(&before, "a");
+	work_until(discover, "a", true);
+	work_until_settled(discover);
+	strcpy(hooked[0], "old");
+	make("a", "new", 8192);
+	map(&news, "a");
+	work_until(discover, "a", true);
+	check(!is_hooked("old") && discover_files(discover) == 1);
+	end(discover);
+}
+
+/* It has hooks as long as there is room, and its process is there. */
+static void
+gives_hooks_back(void)
+{
+	struct discover *discover = begin();
+
+	room = 2;
+	make("a", "", 4096);
+	make("b", "", 4096);
+	make("c", "", 4096);
+	map(&before, "a");
+	map(&before, "b");
+	work_until(discover, "b", true);
+	work_until_settled(discover);
+	before.count = 0;
+	map(&before, "b");
+	map(&before, "c");
+	discover_work(discover);
+	check(is_hooked("a"));
+	map(&news, "c");
+	work_until(discover, "c", true);
+	check(!is_hooked("a") && is_hooked("b"));
+	check(discover_files(discover) == 2);
+	end(discover);
+}
+
+static void
+gives_wrong_hooks_back(void)
+{
+	struct discover *discover = begin();
+
+	room = 1;
+	make("a", "", 4096);
+	make("b", "", 4096);
+	map(&before, "a");
+	work_until(discover, "a", true);
+	work_until_settled(discover);
+	off[0] = true;
+	map(&before, "b");
+	map(&news, "b");
+	work_until(discover, "b", true);
+	check(!is_hooked("a"));
+	end(discover);
+}
+
+int
+main(void)
+{
+	static const struct check_case cases[] = {
+		{ "hooks what is mapped", hooks_what_is_mapped },
+		{ "small files before large ones", small_before_large },
+		{ "no descriptors for a while", no_descriptors_for_a_while },
+		{ "no processes for a while", no_processes_for_a_while },
+		{ "no scanner for a while", no_scanner_for_a_while },
+		{ "records that were lost", records_that_were_lost },
+		{ "a file that changed", file_that_changed },
+		{ "hooks that nobody needs", gives_hooks_back },
+		{ "hooks that were wrong", gives_wrong_hooks_back },
+		{ NULL, NULL },
+	};
+
+	return check_main(cases);
+}
