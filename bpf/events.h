@@ -12,10 +12,74 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic error "-Wpadded"
 
+enum ebpftls_kind {
+	EBPFTLS_OF_PROCESS = 1,
+	EBPFTLS_OF_KERNEL,  /* a socket of the kernel's own, or no socket at all
+			     */
+	EBPFTLS_OF_UNKNOWN, /* a socket of this machine, but not whose */
+};
+
+/* The process at one end of a frame, as it was when it last used the socket. */
+struct ebpftls_owner {
+	__u64 start;  /* of the process: nanoseconds since boot */
+	__u64 cgroup; /* id in the unified hierarchy, or 0 */
+	__u32 pid;
+	__u32 tid;
+	__u32 uid;    /* effective */
+	__u16 kind;   /* enum ebpftls_kind; all else is 0 if it is no process */
+	__u16 chosen; /* 1: the capture is for this process among others */
+	char comm[16]; /* of the process, not of the thread; ends with a 0 */
+};
+
 /*
- * One sample of the perf buffer skb_events: this header, then `here` bytes of
- * the frame. A frame that does not fit one sample (its size has 16 bits) goes
- * on in the samples that follow on the same CPU: same time, growing offset.
+ * One record of the ring buffer owner_events: a process that had no socket
+ * before, or none since it has run another program; and again when the first
+ * frame of it is captured.
+ */
+struct ebpftls_newcomer {
+	struct ebpftls_owner owner;
+	__u32 parent; /* pid, or 0: not known */
+	__u32 seen;   /* in a frame */
+};
+
+/* By what a capture chooses processes. */
+enum ebpftls_want {
+	EBPFTLS_WANT_PID,
+	EBPFTLS_WANT_UID,
+	EBPFTLS_WANT_COMM,
+	EBPFTLS_WANT_EXE,
+	EBPFTLS_WANT_CGROUP,
+	EBPFTLS_WANTS
+};
+
+/* Key of the map `wanted`. */
+struct ebpftls_wanted {
+	__u64 kind; /* enum ebpftls_want */
+	union {
+		__u64 number[2]; /* of a file: inode and device; else one */
+		char comm[16];	 /* with zeros to its end */
+	};
+};
+
+/* What is settled before the programs are loaded. */
+struct ebpftls_selection {
+	__u8 kinds;    /* bits 1 << EBPFTLS_WANT_*, all to hold; 0: no choice */
+	__u8 children; /* and whom those have forked */
+	__u8 unknown;  /* and frames of which no process is known */
+	__u8 reserved[5];
+};
+
+/* Of ebpftls_frame.owners. */
+#define EBPFTLS_SENDER	 1
+#define EBPFTLS_RECEIVER 2
+
+/*
+ * One sample of the perf buffer skb_events: this header, in the first sample
+ * of a frame a struct ebpftls_owner for each bit in `owners`, the sender's
+ * first, then `here` bytes of the frame. No bit: nobody on this machine, as
+ * far as can be told. A frame that does not fit one sample (its size has 16
+ * bits) goes on in the samples that follow on the same CPU: same time, growing
+ * offset.
  */
 struct ebpftls_frame {
 	__u64 time;   /* CLOCK_MONOTONIC, nanoseconds */
@@ -30,7 +94,7 @@ struct ebpftls_frame {
 	__u16 hatype;  /* ARPHRD_*; only where the capture is cooked */
 	__u16 network; /* offset of the network header; likewise */
 	__u8 pkttype;  /* PACKET_HOST .. PACKET_OUTGOING */
-	__u8 reserved;
+	__u8 owners;   /* EBPFTLS_SENDER | EBPFTLS_RECEIVER */
 };
 
 /* Counted per CPU in the map `counters`, which the consumer maps read-only. */
@@ -73,7 +137,8 @@ struct ebpftls_config {
 	__u32 snaplen;
 	__u8 immediate; /* every frame wakes a waiting consumer */
 	__u8 cooked;	/* the consumer makes link-layer headers itself */
-	__u8 reserved[2];
+	__u8 owners;	/* records say whose the frame is */
+	__u8 reserved;
 };
 
 /* What TLS stacks call their secrets, in the words of SSLKEYLOGFILE. */
@@ -164,9 +229,14 @@ enum ebpftls_why {
 
 /* perf_event_header (8), the raw size (4), and a multiple of 8 below 64 KiB */
 #define EBPFTLS_SAMPLE_MAX (65528 - 8 - 4)
-#define EBPFTLS_FIRST_MAX  (EBPFTLS_SAMPLE_MAX - sizeof(struct ebpftls_frame))
+#define EBPFTLS_FIRST_MAX                                    \
+	(EBPFTLS_SAMPLE_MAX - sizeof(struct ebpftls_frame) - \
+	 2 * sizeof(struct ebpftls_owner))
 
 _Static_assert(sizeof(struct ebpftls_frame) == 40, "frame header");
+_Static_assert(sizeof(struct ebpftls_owner) == 48, "owner");
+_Static_assert(sizeof(struct ebpftls_wanted) == 24, "wanted");
+_Static_assert(sizeof(struct ebpftls_selection) == 8, "selection");
 _Static_assert(sizeof(struct ebpftls_counters) == 64, "one cache line");
 _Static_assert(sizeof(struct ebpftls_shared) == 200, "shared page");
 _Static_assert(sizeof(struct ebpftls_config) == 16, "config");

@@ -21,12 +21,37 @@ static const size_t sizes[] = {
 	[EBPFTLS_SECRETS_ON] = sizeof(struct ebpftls_secrets_on),
 	[EBPFTLS_SECRETS_OFF] = sizeof(struct ebpftls_secrets_off),
 	[EBPFTLS_NOTE] = sizeof(struct ebpftls_note),
+	[EBPFTLS_PROCESS] = sizeof(struct ebpftls_process),
 };
 
 static bool
 terminated(const char *text, size_t size)
 {
 	return memchr(text, '\0', size) != NULL;
+}
+
+static bool
+are_wants(const struct ebpftls_wants *wants, bool owners)
+{
+	for (int i = 0; i < EBPFTLS_WANTS; i++)
+		if (wants->count[i] > (owners ? EBPFTLS_WANTS_MAX : 0))
+			return false;
+	for (int i = 0; i < EBPFTLS_WANTS_MAX; i++)
+		if (!terminated(wants->comm[i], sizeof(wants->comm[i])) ||
+		    !terminated(wants->exe[i], sizeof(wants->exe[i])) ||
+		    !terminated(wants->cgroup[i], sizeof(wants->cgroup[i])))
+			return false;
+	return true;
+}
+
+static bool
+is_process(const struct ebpftls_process *process)
+{
+	return terminated(process->comm, sizeof(process->comm)) &&
+	       terminated(process->exe, sizeof(process->exe)) &&
+	       terminated(process->command, sizeof(process->command)) &&
+	       terminated(process->cgroup, sizeof(process->cgroup)) &&
+	       terminated(process->container, sizeof(process->container));
 }
 
 bool
@@ -44,7 +69,11 @@ ebpftls_control_valid(const union ebpftls_any_message *message, size_t size)
 		return terminated(message->open.interface,
 				  sizeof(message->open.interface)) &&
 		       terminated(message->open.netns,
-				  sizeof(message->open.netns));
+				  sizeof(message->open.netns)) &&
+		       are_wants(&message->open.wants, message->open.owners);
+	case EBPFTLS_OPENED:
+		return terminated(message->opened.no_owners,
+				  sizeof(message->opened.no_owners));
 	case EBPFTLS_RINGS:
 		return message->rings.count <= EBPFTLS_RINGS_MAX;
 	case EBPFTLS_ERROR:
@@ -56,6 +85,8 @@ ebpftls_control_valid(const union ebpftls_any_message *message, size_t size)
 	case EBPFTLS_NOTE:
 		return terminated(message->note.text,
 				  sizeof(message->note.text));
+	case EBPFTLS_PROCESS:
+		return is_process(&message->process);
 	default:
 		return true;
 	}

@@ -11,6 +11,9 @@
  *	                  OPENED with the descriptors of the shared pages, then
  *	                  RINGS, as often as the perf descriptors need it;
  *	                  later, at most once, GONE
+ *	                  and PROCESS, as soon as there is a frame of one, and
+ *	                  again when it runs another program; not for all,
+ *	                  where there are very many
  *	module -> agent   SECRETS, at most once, at any time after that
  *	agent -> module   SECRETS_ON with the descriptor of the ring buffer, or
  *	                  SECRETS_OFF and why; the capture goes on;
@@ -24,6 +27,8 @@
 #define EBPFTLS_CONTROL_H
 
 #include <stdint.h>
+
+#include "events.h"
 
 #define EBPFTLS_CONTROL_MAGIC	0x65624c53
 #define EBPFTLS_CONTROL_VERSION 1
@@ -49,6 +54,7 @@ enum ebpftls_message {
 	EBPFTLS_SECRETS_ON,
 	EBPFTLS_SECRETS_OFF,
 	EBPFTLS_NOTE,
+	EBPFTLS_PROCESS,
 };
 
 /* Why there is no capture; each has its PCAP_ERROR_ code. */
@@ -68,15 +74,36 @@ struct ebpftls_header {
 	uint32_t size; /* of the whole message */
 };
 
+#define EBPFTLS_WANTS_MAX 32 /* of each kind */
+
+/*
+ * Which processes the capture is for: of each kind that has values one must
+ * fit. None at all: all processes.
+ */
+struct ebpftls_wants {
+	uint32_t count[EBPFTLS_WANTS]; /* by enum ebpftls_want */
+	uint32_t pid[EBPFTLS_WANTS_MAX];
+	uint32_t uid[EBPFTLS_WANTS_MAX]; /* effective */
+	char comm[EBPFTLS_WANTS_MAX][EBPFTLS_NAME_SIZE];
+	char exe[EBPFTLS_WANTS_MAX][EBPFTLS_TEXT_SIZE];
+	char cgroup[EBPFTLS_WANTS_MAX][EBPFTLS_TEXT_SIZE]; /* path, or a
+							    * container's id */
+	uint8_t children; /* and whom they fork */
+	uint8_t unknown;  /* and packets of which no process is known */
+	uint8_t reserved[2];
+};
+
 struct ebpftls_open {
 	struct ebpftls_header header;
 	uint32_t snaplen;
 	uint32_t buffer_size; /* bytes; 0: the agent's default */
 	uint8_t promisc;
 	uint8_t immediate;
-	uint8_t reserved[2];
+	uint8_t owners; /* say whose each frame is; `wants` need it */
+	uint8_t reserved;
 	char interface[EBPFTLS_NAME_SIZE]; /* or "any" */
 	char netns[EBPFTLS_NETNS_SIZE];	   /* name, path, pid; "": its own */
+	struct ebpftls_wants wants;
 };
 
 /*
@@ -101,6 +128,7 @@ struct ebpftls_opened {
 	uint32_t counters;  /* entries of the counters map */
 	uint32_t ring_size; /* bytes of data in each, a power of two */
 	uint32_t hatype;    /* ARPHRD_*; meaningless for "any" */
+	char no_owners[EBPFTLS_TEXT_SIZE]; /* why frames have none, or "" */
 };
 
 /* With `count` descriptors, of the rings of the CPUs named here. */
@@ -147,6 +175,26 @@ struct ebpftls_note {
 	char text[EBPFTLS_TEXT_SIZE];
 };
 
+#define EBPFTLS_COMMAND_SIZE   1024
+#define EBPFTLS_CONTAINER_SIZE 72
+
+/*
+ * What is not known, as the process has gone or hides it, is 0 or "". Texts
+ * are cut where they do not fit, and may hold any byte.
+ */
+struct ebpftls_process {
+	struct ebpftls_header header;
+	uint32_t pid;
+	uint64_t start; /* nanoseconds since boot; with pid: which process */
+	uint32_t parent;
+	uint32_t uid;
+	char comm[EBPFTLS_NAME_SIZE];
+	char exe[EBPFTLS_TEXT_SIZE];
+	char command[EBPFTLS_COMMAND_SIZE]; /* arguments, a space between */
+	char cgroup[EBPFTLS_TEXT_SIZE];
+	char container[EBPFTLS_CONTAINER_SIZE]; /* id */
+};
+
 union ebpftls_any_message {
 	struct ebpftls_header header;
 	struct ebpftls_open open;
@@ -158,6 +206,7 @@ union ebpftls_any_message {
 	struct ebpftls_secrets_on secrets_on;
 	struct ebpftls_secrets_off secrets_off;
 	struct ebpftls_note note;
+	struct ebpftls_process process;
 };
 
 #endif

@@ -22,6 +22,7 @@ ebpftls_ring_start(struct ebpftls_ring *ring)
 {
 	ring->state = EBPFTLS_RING_EMPTY;
 	ring->assembled = 0;
+	ring->sender = ring->receiver = NULL;
 	ring->released = ring->needed = ring->next = *ring->tail;
 	ring->end = ring->next;
 }
@@ -60,6 +61,23 @@ copy_out(const struct ebpftls_ring *ring, void *to, uint64_t at, size_t length)
 	memcpy((uint8_t *)to + first, ring->data, length - first);
 }
 
+/* How much stands between the header of a sample and its part of the frame. */
+static uint32_t
+owners_size(const struct ebpftls_frame *frame)
+{
+	if (frame->offset != 0)
+		return 0;
+	return (uint32_t)__builtin_popcount(frame->owners) *
+	       (uint32_t)sizeof(struct ebpftls_owner);
+}
+
+/* Where that part begins in the record at `at`. */
+static uint64_t
+part_of(uint64_t at, const struct ebpftls_frame *part)
+{
+	return at + SAMPLE_HEADER + sizeof(*part) + owners_size(part);
+}
+
 enum record { RECORD_FRAME, RECORD_OTHER, RECORD_BROKEN };
 
 /* Reads the record at `at`: its length and, of a sample, the header. */
@@ -69,6 +87,7 @@ read_record(const struct ebpftls_ring *ring, uint64_t at, uint64_t *length,
 {
 	struct perf_event_header header;
 	uint64_t there = ring->end - at;
+	uint32_t owners;
 
 	if (there < sizeof(header) || there > ring->size)
 		return RECORD_BROKEN;
@@ -82,8 +101,12 @@ read_record(const struct ebpftls_ring *ring, uint64_t at, uint64_t *length,
 	if (header.size < SAMPLE_HEADER + sizeof(*frame))
 		return RECORD_BROKEN;
 	copy_out(ring, frame, at + SAMPLE_HEADER, sizeof(*frame));
-	if ((frame->here == 0 && frame->caplen != 0) ||
-	    frame->here > header.size - SAMPLE_HEADER - sizeof(*frame) ||
+	owners = owners_size(frame);
+	if ((frame->owners & ~(EBPFTLS_SENDER | EBPFTLS_RECEIVER)) != 0 ||
+	    header.size < SAMPLE_HEADER + sizeof(*frame) + owners ||
+	    (frame->here == 0 && frame->caplen != 0) ||
+	    frame->here >
+		header.size - SAMPLE_HEADER - sizeof(*frame) - owners ||
 	    frame->caplen > ring->capacity || frame->caplen > frame->len ||
 	    frame->offset > frame->caplen ||
 	    frame->here > frame->caplen - frame->offset)
@@ -91,11 +114,43 @@ read_record(const struct ebpftls_ring *ring, uint64_t at, uint64_t *length,
 	return RECORD_FRAME;
 }
 
+/* What comes out of here is one of the kinds, and its name ends. */
 static void
-append(struct ebpftls_ring *ring, uint64_t at, uint32_t length)
+tame(struct ebpftls_owner *owner)
+{
+	if (owner->kind < EBPFTLS_OF_PROCESS ||
+	    owner->kind > EBPFTLS_OF_UNKNOWN)
+		owner->kind = EBPFTLS_OF_UNKNOWN;
+	owner->comm[sizeof(owner->comm) - 1] = '\0';
+}
+
+/* The owners of the frame whose first sample is at `at`. */
+static void
+take_owners(struct ebpftls_ring *ring, uint64_t at)
+{
+	const struct ebpftls_owner *owner = ring->owners;
+	const uint8_t owners = ring->frame.owners;
+	const uint32_t size = owners_size(&ring->frame);
+
+	ring->sender = ring->receiver = NULL;
+	if (size == 0)
+		return;
+	copy_out(ring, ring->owners,
+		 at + SAMPLE_HEADER + sizeof(struct ebpftls_frame), size);
+	for (size_t i = 0; i < size / sizeof(*owner); i++)
+		tame(&ring->owners[i]);
+	if (owners & EBPFTLS_SENDER)
+		ring->sender = owner++;
+	if (owners & EBPFTLS_RECEIVER)
+		ring->receiver = owner;
+}
+
+/* Takes over `length` bytes that are at `from`. */
+static void
+append(struct ebpftls_ring *ring, uint64_t from, uint32_t length)
 {
 	copy_out(ring, ring->assembly + EBPFTLS_HEADROOM + ring->assembled,
-		 at + SAMPLE_HEADER + sizeof(struct ebpftls_frame), length);
+		 from, length);
 	ring->assembled += length;
 }
 
@@ -111,17 +166,15 @@ take_assembled(struct ebpftls_ring *ring)
 static void
 take_whole(struct ebpftls_ring *ring, uint64_t at)
 {
+	uint64_t from = part_of(at, &ring->frame);
 	uint64_t start = at & (ring->size - 1);
-	uint64_t length =
-	    SAMPLE_HEADER + sizeof(struct ebpftls_frame) + ring->frame.caplen;
 
-	if (start + length <= ring->size) {
-		ring->bytes = ring->data + start + SAMPLE_HEADER +
-			      sizeof(struct ebpftls_frame);
+	if (start + (from - at) + ring->frame.caplen <= ring->size) {
+		ring->bytes = ring->data + start + (from - at);
 		ring->needed = at;
 		return;
 	}
-	append(ring, at, ring->frame.caplen);
+	append(ring, from, ring->frame.caplen);
 	take_assembled(ring);
 }
 
@@ -144,6 +197,7 @@ take_sample(struct ebpftls_ring *ring, uint64_t at,
 	if (part->offset == 0) {
 		ring->assembled = 0;
 		ring->frame = *part;
+		take_owners(ring, at);
 		if (part->here == part->caplen) {
 			take_whole(ring, at);
 			return true;
@@ -152,7 +206,7 @@ take_sample(struct ebpftls_ring *ring, uint64_t at,
 		ring->assembled = 0;
 		return false;
 	}
-	append(ring, at, part->here);
+	append(ring, part_of(at, part), part->here);
 	if (ring->assembled < ring->frame.caplen)
 		return false;
 	take_assembled(ring);

@@ -12,8 +12,8 @@
 
 #include "events.h"
 
-/* Room before a frame of one's own, for a header or a tag to be added. */
-#define EBPFTLS_HEADROOM 64
+/* Room before a frame of one's own, for headers and a tag to be added. */
+#define EBPFTLS_HEADROOM 136
 
 enum ebpftls_ring_state {
 	EBPFTLS_RING_EMPTY,   /* nothing up to the head last looked at */
@@ -36,12 +36,15 @@ struct ebpftls_ring {
 	enum ebpftls_ring_state state;
 	struct ebpftls_frame frame;
 	const uint8_t *bytes; /* in pages that cannot be written, or own */
+	const struct ebpftls_owner *sender;   /* NULL: nobody here */
+	const struct ebpftls_owner *receiver; /* in `owners`, likewise */
 
 	uint64_t needed;    /* first byte that is still in use */
 	uint64_t next;	    /* first byte not looked at */
 	uint64_t end;	    /* the head last looked at */
 	uint64_t released;  /* what the kernel knows to be free */
 	uint32_t assembled; /* bytes of `frame`, while it is partial */
+	struct ebpftls_owner owners[2];
 };
 
 /* Takes up reading where the consumer before us stopped. */
@@ -52,7 +55,7 @@ void ebpftls_ring_look(struct ebpftls_ring *ring);
 
 /*
  * Gives up the current frame, if there is one, and finds the next; sets and
- * returns `state`. A frame's bytes stay valid until the next call.
+ * returns `state`. A frame's bytes and owners stay valid until the next call.
  */
 enum ebpftls_ring_state ebpftls_ring_next(struct ebpftls_ring *ring);
 

@@ -178,10 +178,11 @@ be_agent(const uint8_t *bytes, size_t size)
 		type = ebpftls_control_receive(pair[1], &message, fds, &count);
 		require(count <= EBPFTLS_RINGS_MAX && (type > 0 || count == 0));
 		if (type == EBPFTLS_OPEN)
-			require(strlen(message.open.interface) <
-				    EBPFTLS_NAME_SIZE &&
-				strlen(message.open.netns) <
-				    EBPFTLS_NETNS_SIZE);
+			require(
+			    strlen(message.open.interface) <
+				EBPFTLS_NAME_SIZE &&
+			    strlen(message.open.netns) < EBPFTLS_NETNS_SIZE &&
+			    message.open.wants.count[0] <= EBPFTLS_WANTS_MAX);
 		ebpftls_control_close(fds, count);
 	}
 	close(pair[0]);

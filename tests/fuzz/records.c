@@ -147,6 +147,18 @@ go_on(int pass)
 	}
 }
 
+/* Both are there as often as their bits say, and may be read. */
+static void
+look_at_owner(const struct ebpftls_owner *owner, bool there)
+{
+	require((owner != NULL) == there);
+	if (owner == NULL)
+		return;
+	for (size_t i = 0; i < sizeof(*owner); i++)
+		sum += ((const uint8_t *)owner)[i];
+	require(memchr(owner->comm, '\0', sizeof(owner->comm)) != NULL);
+}
+
 static void
 make_packet(struct ebpftls_ring *ring)
 {
@@ -155,6 +167,8 @@ make_packet(struct ebpftls_ring *ring)
 	u_int keep;
 
 	require(ring->frame.caplen <= layout.capacity);
+	look_at_owner(ring->sender, ring->frame.owners & EBPFTLS_SENDER);
+	look_at_owner(ring->receiver, ring->frame.owners & EBPFTLS_RECEIVER);
 	ebpftls_frame_link(&packet, ring, link);
 	keep = ebpftls_filter_run(&filter, &ring->frame, &packet);
 	if (keep == 0)

@@ -26,11 +26,17 @@ DEVICES = {
     "no-netns": "lo@", "no-interface": "@test", "option": "lo,comm=ssh,pid=1",
     "no-option": "lo,,", "longest": "abcdefghijklmno", "too-long": "a" * 16,
     "long-netns": "lo@" + "n" * 256, "twice": "ebpftls:lo",
+    "process": "lo,process=block,savefile=pcapng,process=off",
+    "processes": "lo,uid=0,pid=4194304,comm=a b,exe=/bin/a,children",
+    "groups": "any,cgroup=/a/b,cgroup=" + 4 * "0123456789abcdef"
+              + ",unknown=on",
+    "thirty-three": "lo" + 33 * ",uid=1",
 }
 
 # --- messages: ebpftls-control.h ---------------------------------------------
 
 OPEN, OPENED, RINGS, ERROR, GONE = range(1, 6)
+PROCESS = 10
 
 
 def message(kind, body, descriptors=0, version=1):
@@ -39,14 +45,18 @@ def message(kind, body, descriptors=0, version=1):
     return struct.pack("<BH", descriptors, len(whole)) + whole
 
 
-def open_(interface=b"lo", netns=b""):
-    return message(OPEN, struct.pack("=IIBB2x16s256s", 65535, 0, 1, 0,
-                                     interface, netns))
+def open_(interface=b"lo", netns=b"", counts=(0, 0, 0, 0, 0), pid=0, uid=0,
+          comm=b"", exe=b"", cgroup=b""):
+    return message(OPEN, struct.pack(
+        "=IIBBBx16s256s5I128s128s512s8192s8192sBB2x", 65535, 0, 1, 0,
+        any(counts), interface, netns, *counts, struct.pack("=I", pid),
+        struct.pack("=I", uid), comm, exe, cgroup, 0, 0))
 
 
-def opened(present=0xf, rings=1, counters=4, size=4096, descriptors=4):
-    return message(OPENED, struct.pack("=IIIII", present, rings, counters,
-                                       size, 1), descriptors)
+def opened(present=0xf, rings=1, counters=4, size=4096, descriptors=4,
+           no_owners=b""):
+    return message(OPENED, struct.pack("=IIIII256s", present, rings, counters,
+                                       size, 1, no_owners), descriptors)
 
 
 def rings(cpus, descriptors=None):
@@ -58,6 +68,11 @@ def rings(cpus, descriptors=None):
 
 def error(reason, text, descriptors=0):
     return message(ERROR, struct.pack("=I256s", reason, text), descriptors)
+
+
+def process(comm=b"curl", exe=b"/usr/bin/curl", command=b"curl x"):
+    return message(PROCESS, struct.pack("=IQII16s256s1024s256s72s", 7, 1, 1, 0,
+                                        comm, exe, command, b"/", b"0123"))
 
 
 CONTROL = {
@@ -72,6 +87,8 @@ CONTROL = {
     "too-many": opened(rings=2, counters=2) + rings([0, 1], 66),
     "wrong-cpu": opened() + rings([4]),
     "missing": opened(0x1f, descriptors=4),
+    "processes": process() + opened(no_owners=b"too old") + process() +
+                 rings([0]) + process(b"x" * 16) + process(command=b"y" * 1024),
     "version": message(GONE, b"", version=2),
     "open": open_(netns=b"/run/netns/test") + open_(b"x" * 16),
     "empty": struct.pack("<BH", 1, 0),
@@ -85,14 +102,23 @@ LOST = struct.pack("=IHHQQ", 2, 0, 24, 1, 5)
 
 
 def sample(time, part=ETHERNET, caplen=None, offset=0, tpid=0, tci=0,
-           network=14, length=None, protocol=0x0008):
+           network=14, length=None, protocol=0x0008, owners=b""):
     caplen = offset + len(part) if caplen is None else caplen
     frame = struct.pack("=QIIIIIHHHHHBB", time, length or caplen, caplen,
                         offset, len(part), 2, protocol, tpid, tci, 1,
-                        network, 4, 0)
+                        network, 4, 2 ** (len(owners) // 48) - 1)
+    frame += owners if offset == 0 else b""
     size = (12 + len(frame) + len(part) + 7) // 8 * 8
     raw = struct.pack("=IHHI", 9, 1, size, size - 12) + frame + part
     return raw.ljust(size, b"\xee")
+
+
+def owner(pid, comm, kind=1):
+    return struct.pack("=QQIIII16s", pid * 10, 1, pid, pid + 1, 33, kind, comm)
+
+
+SERVER = owner(80, b"nginx")
+BOTH = owner(7, b"curl") + SERVER
 
 
 def ring(content, size=8, start=0, writing=0, first=None):
@@ -111,10 +137,11 @@ def records(*rings_, limit=255, link=1, most=255, snaplen=65535,
             b"".join(content.ljust(share, b"\0") for _, content in rings_))
 
 
-def parts(time, *lengths):
+def parts(time, *lengths, owners=b""):
     whole, offset, out = bytes(range(sum(lengths))), 0, b""
     for n in lengths:
-        out += sample(time, whole[offset:offset + n], len(whole), offset)
+        out += sample(time, whole[offset:offset + n], len(whole), offset,
+                      owners=owners)
         offset += n
     return out
 
@@ -137,12 +164,44 @@ RECORDS = {
     "parts": records(ring(parts(1, 10, 20, 30) + sample(2), start=3)),
     "partial": records(ring(parts(3, 10, 20) + sample(4), first=64,
                             writing=2), ring(sample(1) + sample(5))),
+    "owners": records(ring(sample(1, owners=SERVER) + sample(2, owners=BOTH) +
+                           sample(3), size=4, start=25)),
+    "owners-parts": records(ring(parts(1, 10, 20, owners=BOTH) +
+                                 parts(2, 5, 5), start=7)),
+    "owners-names": records(ring(sample(1, owners=owner(1, b"x" * 16, 9)) +
+                                 sample(2, b"", owners=BOTH[:48]))),
+    "owners-missing": records(ring(sample(1, b"", owners=BOTH).replace(
+        BOTH, b"").replace(struct.pack("=IHHI", 9, 1, 152, 140),
+                           struct.pack("=IHHI", 9, 1, 56, 44)))),
     "rest-lost": records(ring(sample(1, b"abc", 9) + sample(2))),
     "orphan": records(ring(sample(1, b"abc", 9, 3) + sample(2))),
     "too-long": records(ring(sample(1)), capacity=54),
     "broken": records(ring(sample(1) + bytes(64))),
     "head": records(ring(sample(1), first=9999)),
     "empty": records(ring(sample(1, b"") + sample(2))),
+}
+
+# --- what is said of processes -----------------------------------------------
+
+
+def packet(sender=b"", receiver=b""):
+    ends = bool(sender) | bool(receiver) << 1
+    return bytes([ends]) + sender + receiver
+
+
+def facts(pid, *texts):
+    return struct.pack("=BBHB", 128, pid, 1, len(texts)) + b"".join(
+        bytes([len(text)]) + text for text in texts)
+
+
+NAMING = {
+    "both": b"\3" + packet(BOTH[:48], SERVER) + facts(7, b"curl", b"/bin/curl",
+                                                      b"curl a=b", b"/", b"01")
+            + packet(SERVER, BOTH[:48]) + packet(BOTH[:48]),
+    "comment": b"\1" + packet(owner(0, b"", 2)) + packet(b"", owner(0, b"", 3)),
+    "block": b"\2" + packet(owner(5, b"\xff \n=\\"), owner(5, b"a b")),
+    "reuse": b"\3" + b"".join(packet(owner(3, bytes([65 + i % 2])))
+                              for i in range(4)),
 }
 
 # --- the ring of secrets --------------------------------------------------------
@@ -229,6 +288,22 @@ MAPS = {
     "disk": "36 35 8:1 / / rw - ext4 /dev/sda1 rw",
 }
 
+# --- what /proc says of a process: stat, cgroup, cmdline ------------------------
+
+STAT = (b"1234 (%s) S 99 5 5 0 -1 4194560 9 8 7 6 5 4 3 2 20 0 1 0 500 8192 "
+        b"300 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1\n")
+CONTAINER = b"0123456789abcdef" * 4
+
+PROCESS = {
+    "stat": STAT % b"curl", "stat-name": STAT % b") R 1 (\n",
+    "docker": b"0::/docker/" + CONTAINER + b"\n",
+    "scope": b"0::/a.slice/cri-containerd-" + CONTAINER + b".scope/b\n",
+    "conmon": b"0::/a.slice/libpod-conmon-" + CONTAINER + b".scope\n",
+    "hybrid": b"4:memory:/docker/" + CONTAINER + b"\n1:name=systemd:/x\n0::/\n",
+    "long": b"3:cpu:/" + b"x/" * 300 + b"\n0::/" + b"y/" * 300 + b"\n",
+    "command": b"curl\0-v\0\0https://x\0\0",
+}
+
 # --- the cache: how many files of each kind, then what they are -----------------
 
 CACHE = {
@@ -251,8 +326,12 @@ def main():
         write("control", name, content)
     for name, content in RECORDS.items():
         write("records", name, content)
+    for name, content in NAMING.items():
+        write("naming", name, content)
     for name, line in MAPS.items():
         write("maps", name, line.encode())
+    for name, content in PROCESS.items():
+        write("process", name, content)
     for name, content in CACHE.items():
         write("cache", name, content)
 

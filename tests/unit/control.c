@@ -25,7 +25,44 @@ static const size_t sizes[] = {
 	[EBPFTLS_RINGS] = sizeof(struct ebpftls_rings),
 	[EBPFTLS_ERROR] = sizeof(struct ebpftls_error),
 	[EBPFTLS_GONE] = sizeof(struct ebpftls_gone),
+	[EBPFTLS_SECRETS] = sizeof(struct ebpftls_secrets),
+	[EBPFTLS_SECRETS_ON] = sizeof(struct ebpftls_secrets_on),
+	[EBPFTLS_SECRETS_OFF] = sizeof(struct ebpftls_secrets_off),
+	[EBPFTLS_NOTE] = sizeof(struct ebpftls_note),
+	[EBPFTLS_PROCESS] = sizeof(struct ebpftls_process),
 };
+
+#define TEXT(type, message, text)                                    \
+	{                                                            \
+		type, offsetof(struct message, text) +               \
+			  sizeof(((struct message *)NULL)->text) - 1 \
+	}
+
+/* Where a text of this type of message ends at the latest. */
+static const struct {
+	enum ebpftls_message type;
+	size_t last;
+} ends[] = {
+	TEXT(EBPFTLS_OPEN, ebpftls_open, interface),
+	TEXT(EBPFTLS_OPEN, ebpftls_open, netns),
+	TEXT(EBPFTLS_OPEN, ebpftls_open, wants.comm[0]),
+	TEXT(EBPFTLS_OPEN, ebpftls_open, wants.comm[EBPFTLS_WANTS_MAX - 1]),
+	TEXT(EBPFTLS_OPEN, ebpftls_open, wants.exe[0]),
+	TEXT(EBPFTLS_OPEN, ebpftls_open, wants.exe[EBPFTLS_WANTS_MAX - 1]),
+	TEXT(EBPFTLS_OPEN, ebpftls_open, wants.cgroup[0]),
+	TEXT(EBPFTLS_OPEN, ebpftls_open, wants.cgroup[EBPFTLS_WANTS_MAX - 1]),
+	TEXT(EBPFTLS_OPENED, ebpftls_opened, no_owners),
+	TEXT(EBPFTLS_ERROR, ebpftls_error, text),
+	TEXT(EBPFTLS_SECRETS_OFF, ebpftls_secrets_off, text),
+	TEXT(EBPFTLS_NOTE, ebpftls_note, text),
+	TEXT(EBPFTLS_PROCESS, ebpftls_process, comm),
+	TEXT(EBPFTLS_PROCESS, ebpftls_process, exe),
+	TEXT(EBPFTLS_PROCESS, ebpftls_process, command),
+	TEXT(EBPFTLS_PROCESS, ebpftls_process, cgroup),
+	TEXT(EBPFTLS_PROCESS, ebpftls_process, container),
+};
+
+#define ENDS (sizeof(ends) / sizeof(ends[0]))
 
 /* The two ends of a connection; the sender is the peer, whoever that is. */
 static int ours, peers;
@@ -60,6 +97,18 @@ receive(void)
 	return ebpftls_control_receive(ours, &got, fds, &count);
 }
 
+static void
+fill_wants(struct ebpftls_wants *wants)
+{
+	for (int i = 0; i < EBPFTLS_WANTS; i++)
+		wants->count[i] = EBPFTLS_WANTS_MAX;
+	for (int i = 0; i < EBPFTLS_WANTS_MAX; i++) {
+		wants->comm[i][sizeof(wants->comm[i]) - 1] = '\0';
+		wants->exe[i][sizeof(wants->exe[i]) - 1] = '\0';
+		wants->cgroup[i][sizeof(wants->cgroup[i]) - 1] = '\0';
+	}
+}
+
 /* A correct message of this type, with every string filled to its end. */
 static union ebpftls_any_message
 example(enum ebpftls_message type)
@@ -71,14 +120,13 @@ example(enum ebpftls_message type)
 	message.header.version = EBPFTLS_CONTROL_VERSION;
 	message.header.type = (uint16_t)type;
 	message.header.size = (uint32_t)sizes[type];
-	if (type == EBPFTLS_OPEN) {
-		message.open.interface[EBPFTLS_NAME_SIZE - 1] = '\0';
-		message.open.netns[EBPFTLS_NETNS_SIZE - 1] = '\0';
-	}
+	for (size_t i = 0; i < ENDS; i++)
+		if (ends[i].type == type)
+			((char *)&message)[ends[i].last] = '\0';
 	if (type == EBPFTLS_RINGS)
 		message.rings.count = EBPFTLS_RINGS_MAX;
-	if (type == EBPFTLS_ERROR)
-		message.error.text[EBPFTLS_TEXT_SIZE - 1] = '\0';
+	if (type == EBPFTLS_OPEN)
+		fill_wants(&message.open.wants);
 	return message;
 }
 
@@ -162,7 +210,7 @@ round_trips(void)
 	static const size_t descriptors[] = { 0, 1, 7, EBPFTLS_RINGS_MAX };
 
 	connect_both();
-	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_GONE; type++)
+	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_PROCESS; type++)
 		for (int i = 0; i < 4; i++)
 			one_trip((enum ebpftls_message)type, descriptors[i]);
 	close_both();
@@ -185,6 +233,15 @@ refuse_length(char *bytes, size_t size, size_t right)
 	memcpy(bytes, &header, sizeof(header));
 }
 
+/* Every one, of the long messages only some in the midst of long texts. */
+static size_t
+next_length(size_t size, size_t right)
+{
+	bool near = size + 64 > right && size < right + 64;
+
+	return size + (size < 2048 || near ? 1 : 61);
+}
+
 /* Cut at every place, and with up to a whole message too much. */
 static void
 wrong_length(void)
@@ -192,13 +249,14 @@ wrong_length(void)
 	char bytes[2 * sizeof(union ebpftls_any_message)];
 
 	connect_both();
-	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_GONE; type++) {
+	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_PROCESS; type++) {
 		union ebpftls_any_message message =
 		    example((enum ebpftls_message)type);
 
 		memset(bytes, 0x5a, sizeof(bytes));
 		memcpy(bytes, &message, sizes[type]);
-		for (size_t size = 1; size <= sizeof(bytes); size++)
+		for (size_t size = 1; size <= sizeof(bytes);
+		     size = next_length(size, sizes[type]))
 			refuse_length(bytes, size, sizes[type]);
 	}
 	close_both();
@@ -209,7 +267,7 @@ static void
 wrong_header(void)
 {
 	connect_both();
-	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_GONE; type++) {
+	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_PROCESS; type++) {
 		const union ebpftls_any_message good =
 		    example((enum ebpftls_message)type);
 		union ebpftls_any_message bad[8];
@@ -221,7 +279,7 @@ wrong_header(void)
 		bad[2].header.version = EBPFTLS_CONTROL_VERSION + 1;
 		bad[3].header.version = 0;
 		bad[4].header.type = 0;
-		bad[5].header.type = EBPFTLS_NOTE + 1;
+		bad[5].header.type = EBPFTLS_PROCESS + 1;
 		bad[6].header.type = UINT16_MAX;
 		bad[7].header.size++;
 		for (int i = 0; i < 8; i++)
@@ -237,15 +295,19 @@ wrong_contents(void)
 	union ebpftls_any_message message;
 
 	connect_both();
+	for (size_t i = 0; i < ENDS; i++) {
+		message = example(ends[i].type);
+		((char *)&message)[ends[i].last] = 'x';
+		is_refused(&message, sizes[ends[i].type]);
+	}
+	for (int i = 0; i < EBPFTLS_WANTS; i++) {
+		message = example(EBPFTLS_OPEN);
+		message.open.wants.count[i]++;
+		is_refused(&message, sizes[EBPFTLS_OPEN]);
+	}
 	message = example(EBPFTLS_OPEN);
-	message.open.interface[EBPFTLS_NAME_SIZE - 1] = 'x';
+	message.open.owners = 0;
 	is_refused(&message, sizes[EBPFTLS_OPEN]);
-	message = example(EBPFTLS_OPEN);
-	message.open.netns[EBPFTLS_NETNS_SIZE - 1] = 'x';
-	is_refused(&message, sizes[EBPFTLS_OPEN]);
-	message = example(EBPFTLS_ERROR);
-	message.error.text[EBPFTLS_TEXT_SIZE - 1] = 'x';
-	is_refused(&message, sizes[EBPFTLS_ERROR]);
 	message = example(EBPFTLS_RINGS);
 	message.rings.count++;
 	is_refused(&message, sizes[EBPFTLS_RINGS]);

@@ -113,6 +113,45 @@ perf_begin(struct perf *perf, uint32_t size)
 	return true;
 }
 
+/* The owner at one end of the frame of that time. */
+static inline struct ebpftls_owner
+perf_owner(uint64_t time, uint8_t end)
+{
+	struct ebpftls_owner owner = {
+		.start = time * 1000 + end,
+		.cgroup = time + 77,
+		.pid = (uint32_t)time + end,
+		.tid = (uint32_t)time + end + 5,
+		.uid = end,
+		.kind = EBPFTLS_OF_PROCESS,
+	};
+
+	strcpy(owner.comm, end == EBPFTLS_SENDER ? "sender" : "receiver");
+	owner.comm[sizeof(owner.comm) - 2] = (char)time;
+	return owner;
+}
+
+/* How many bytes of owners a sample has. */
+static inline uint32_t
+perf_owners_size(const struct ebpftls_frame *frame)
+{
+	return frame->offset != 0
+		   ? 0
+		   : (uint32_t)__builtin_popcount(frame->owners) *
+			 (uint32_t)sizeof(struct ebpftls_owner);
+}
+
+static inline void
+perf_put_owners(struct perf *perf, const struct ebpftls_frame *frame)
+{
+	for (uint8_t end = EBPFTLS_SENDER; end <= EBPFTLS_RECEIVER; end++) {
+		struct ebpftls_owner owner = perf_owner(frame->time, end);
+
+		if (frame->offset == 0 && (frame->owners & end) != 0)
+			perf_put(perf, &owner, sizeof(owner));
+	}
+}
+
 /*
  * One sample with `extra` bytes more than are needed, and what it takes to
  * the next multiple of 8 - which perf skips, and does not clear.
@@ -121,7 +160,8 @@ static inline bool
 perf_sample(struct perf *perf, const struct ebpftls_frame *frame,
 	    const uint8_t *bytes, uint32_t extra)
 {
-	uint32_t raw = (uint32_t)sizeof(*frame) + frame->here + extra;
+	uint32_t raw = (uint32_t)sizeof(*frame) + perf_owners_size(frame) +
+		       frame->here + extra;
 	uint32_t size = (8 + 4 + raw + 7) / 8 * 8;
 	struct perf_event_header header = {
 		.type = PERF_RECORD_SAMPLE,
@@ -137,6 +177,7 @@ perf_sample(struct perf *perf, const struct ebpftls_frame *frame,
 	perf_put(perf, &header, sizeof(header));
 	perf_put(perf, &raw, sizeof(raw));
 	perf_put(perf, frame, sizeof(*frame));
+	perf_put_owners(perf, frame);
 	perf_put(perf, bytes, frame->here);
 	perf->head = end;
 	perf_guard(perf);

@@ -24,6 +24,18 @@ look_and_read(struct perf *perf)
 	return ebpftls_ring_next(&perf->ring);
 }
 
+/* The frame in hand says that this is the owner at one of its ends. */
+static bool
+has_owner(const struct ebpftls_frame *frame, uint8_t end,
+	  const struct ebpftls_owner *owner)
+{
+	const struct ebpftls_owner want = perf_owner(frame->time, end);
+
+	if ((frame->owners & end) == 0)
+		return check(owner == NULL);
+	return check(owner != NULL) && check_bytes(owner, &want, sizeof(want));
+}
+
 /* The next frame is this one. */
 static bool
 gives(struct perf *perf, const struct ebpftls_frame *frame)
@@ -33,6 +45,8 @@ gives(struct perf *perf, const struct ebpftls_frame *frame)
 	return check(perf->ring.frame.time == frame->time) &&
 	       check(perf->ring.frame.len == frame->len) &&
 	       check(perf->ring.frame.caplen == frame->caplen) &&
+	       has_owner(frame, EBPFTLS_SENDER, perf->ring.sender) &&
+	       has_owner(frame, EBPFTLS_RECEIVER, perf->ring.receiver) &&
 	       check_bytes(perf->ring.bytes, bytes, frame->caplen);
 }
 
@@ -49,11 +63,12 @@ is_drained(struct perf *perf)
 
 /* A frame of this length, whose record begins at `start`. */
 static void
-one_frame(uint64_t start, uint32_t length, uint32_t extra)
+one_frame(uint64_t start, uint32_t length, uint32_t extra, uint8_t owners)
 {
 	struct ebpftls_frame frame = perf_describe(start, length);
 	struct perf perf;
 
+	frame.owners = owners;
 	perf_make(&perf, SMALL, start, SMALL);
 	perf_fill(bytes, length, start + length);
 	frame.here = length;
@@ -69,7 +84,85 @@ every_place(void)
 {
 	for (uint64_t start = 0; start < SMALL; start += 8)
 		for (uint32_t length = 1; length <= 80; length++)
-			one_frame(start, length, 0);
+			one_frame(start, length, 0, 0);
+}
+
+/* Every place of the ring's end: in the header, in each owner, behind them. */
+static void
+with_owners(void)
+{
+	for (uint64_t start = 0; start < SMALL; start += 8)
+		for (uint32_t length = 0; length <= 24; length++)
+			for (uint8_t owners = 1; owners <= 3; owners++)
+				one_frame(start, length, 0, owners);
+}
+
+/* They come with the first sample; the others only repeat the bits. */
+static void
+owners_of_parts(void)
+{
+	struct ebpftls_frame lost = perf_describe(5, 30);
+	struct ebpftls_frame frame = perf_describe(6, 30);
+	struct ebpftls_frame nobody = perf_describe(7, 30);
+	struct perf perf;
+
+	lost.owners = EBPFTLS_SENDER | EBPFTLS_RECEIVER;
+	frame.owners = EBPFTLS_RECEIVER;
+	perf_fill(bytes, 30, 6);
+	for (uint64_t start = 0; start < 2 * SMALL; start += 8) {
+		perf_make(&perf, 2 * SMALL, start, SMALL);
+		perf_part(&perf, &lost, bytes, 0, 10);
+		perf.writing = 1;
+		check(look_and_read(&perf) == EBPFTLS_RING_PARTIAL);
+		perf_part(&perf, &frame, bytes, 0, 10);
+		perf_part(&perf, &frame, bytes, 10, 15);
+		check(look_and_read(&perf) == EBPFTLS_RING_PARTIAL);
+		perf_part(&perf, &frame, bytes, 25, 5);
+		perf.writing = 0;
+		gives(&perf, &frame);
+		perf_frame(&perf, &nobody, bytes);
+		gives(&perf, &nobody);
+		is_drained(&perf);
+		perf_free(&perf);
+	}
+}
+
+/* The longest first sample that the program writes. */
+static void
+longest_sample(void)
+{
+	struct ebpftls_frame frame = perf_describe(3, EBPFTLS_FIRST_MAX);
+	struct perf perf;
+
+	frame.owners = EBPFTLS_SENDER | EBPFTLS_RECEIVER;
+	perf_fill(bytes, frame.caplen, 3);
+	for (uint64_t back = 0; back < 65536; back += 6552) {
+		perf_make(&perf, LARGE, LARGE - back, SNAPLEN);
+		check(perf_frame(&perf, &frame, bytes));
+		check(perf.head - perf.tail == 65528);
+		gives(&perf, &frame);
+		is_drained(&perf);
+		perf_free(&perf);
+	}
+}
+
+/* A name that is not ended is not read past its end. */
+static void
+unterminated_name(void)
+{
+	struct ebpftls_frame frame = perf_describe(1, 4);
+	struct perf perf;
+
+	frame.owners = EBPFTLS_SENDER;
+	perf_make(&perf, SMALL, 0, SMALL);
+	perf_frame(&perf, &frame, bytes);
+	memset(perf.data + 12 + sizeof(frame) +
+		   offsetof(struct ebpftls_owner, comm),
+	       'x', sizeof(perf.ring.sender->comm));
+	check(look_and_read(&perf) == EBPFTLS_RING_FRAME);
+	check(perf.ring.sender != NULL &&
+	      strcmp(perf.ring.sender->comm, "xxxxxxxxxxxxxxx") == 0);
+	perf_free(&perf);
 }
 
 static void
@@ -77,7 +170,7 @@ counter_overflow(void)
 {
 	for (uint64_t back = 8; back <= 128; back += 8)
 		for (uint32_t length = 1; length <= 16; length++)
-			one_frame(0 - back, length, 0);
+			one_frame(0 - back, length, 0, 0);
 }
 
 static void
@@ -86,14 +179,14 @@ padding(void)
 	for (uint64_t start = 0; start < SMALL; start += 56)
 		for (uint32_t length = 1; length <= 16; length++)
 			for (uint32_t extra = 0; extra < 8; extra++)
-				one_frame(start, length, extra);
+				one_frame(start, length, extra, 0);
 }
 
 static void
 empty_frame(void)
 {
 	for (uint64_t start = 0; start < SMALL; start += 8)
-		one_frame(start, 0, 0);
+		one_frame(start, 0, 0, 0);
 }
 
 /* Fills the ring until a frame is lost; returns how many were not. */
@@ -426,6 +519,9 @@ static const struct {
 	{ FRAME(len), 4, 59 },	    { FRAME(len), 4, 0 },
 	{ FRAME(offset), 4, 1 },    { FRAME(offset), 4, 60 },
 	{ FRAME(offset), 4, 61 },   { FRAME(offset), 4, UINT32_MAX },
+	{ FRAME(owners), 1, 1 },    { FRAME(owners), 1, 2 },
+	{ FRAME(owners), 1, 3 },    { FRAME(owners), 1, 4 },
+	{ FRAME(owners), 1, 128 },  { FRAME(owners), 1, 255 },
 };
 
 /* And stays so. */
@@ -445,6 +541,7 @@ one_fault(size_t at, size_t size, uint32_t value, uint64_t start)
 	struct ebpftls_frame good = perf_describe(1, 12);
 	struct ebpftls_frame bad = perf_describe(2, 60);
 	const uint16_t narrow = (uint16_t)value;
+	const uint8_t byte = (uint8_t)value;
 	uint64_t record, end;
 	struct perf perf;
 
@@ -454,7 +551,11 @@ one_fault(size_t at, size_t size, uint32_t value, uint64_t start)
 	perf_frame(&perf, &bad, bytes);
 	end = perf.head;
 	perf.head = record + at;
-	perf_put(&perf, size == 2 ? (const void *)&narrow : &value, size);
+	perf_put(&perf,
+		 size == 4   ? (const void *)&value
+		 : size == 2 ? (const void *)&narrow
+			     : &byte,
+		 size);
 	perf.head = end;
 	gives(&perf, &good);
 	is_broken(&perf);
@@ -570,6 +671,10 @@ main(void)
 {
 	static const struct check_case cases[] = {
 		{ "a frame at every place and of every length", every_place },
+		{ "owners at every place", with_owners },
+		{ "owners of a frame of several samples", owners_of_parts },
+		{ "owners in the longest sample", longest_sample },
+		{ "an owner whose name does not end", unterminated_name },
 		{ "the counters pass 2^64", counter_overflow },
 		{ "padding is no part of a frame", padding },
 		{ "an empty frame is a frame", empty_frame },
