@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0
 /*
  * Puts every frame that passes TC ingress or egress into the perf buffer of
- * the CPU it passes on. Changes nothing and decides nothing: both programs
- * always hand the frame on to whoever comes next.
+ * the CPU it passes on, and before it whose it is. Changes nothing and decides
+ * nothing: all programs always hand the frame on to whoever comes next.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "conntrack.bpf.h"
+#include "ends.bpf.h"
 #include "events.h"
 
 #define TC_NEXT		-1 /* TCX_NEXT and TC_ACT_UNSPEC alike */
 #define PACKET_OUTGOING 4
 #define PACKET_LOOPBACK 5
-#define AF_PACKET	17
 #define CONTINUATIONS	16 /* of at most CHUNK bytes: more than any snaplen */
 #define CHUNK		32000
 
@@ -43,6 +44,18 @@ struct {
 	__uint(max_entries, 4096); /* a page at least: the agent */
 } doorbell SEC(".maps");
 
+struct record {
+	struct ebpftls_frame frame;
+	struct ebpftls_owner owners[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct record);
+} records SEC(".maps");
+
 struct chunk {
 	struct ebpftls_frame frame;
 	__u8 bytes[CHUNK];
@@ -54,21 +67,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct chunk);
 } chunks SEC(".maps");
-
-/* The few members of the kernel's own structs that __sk_buff does not show. */
-struct net_device {
-	unsigned short type;
-} __attribute__((preserve_access_index));
-
-struct sk_buff {
-	struct net_device *dev;
-	unsigned char *head;
-	unsigned char *data;
-	__u16 network_header;
-} __attribute__((preserve_access_index));
-
-/* Keeps clang from proving what the verifier cannot see it has proved. */
-#define opaque(variable) asm volatile("" : "+r"(variable))
 
 /*
  * Sends the part of the frame that starts at `offset`. Returns its length, or
@@ -105,6 +103,29 @@ continue_frame(struct __sk_buff *skb, __u32 offset, __u32 caplen)
 	return length + 1;
 }
 
+/* The first sample of a frame, with as many owners as there are. */
+static __always_inline long
+output_first(struct __sk_buff *skb, struct ebpftls_frame *frame)
+{
+	__u64 flags = BPF_F_CURRENT_CPU | ((__u64)frame->here << 32);
+	struct record *record;
+	__u32 zero = 0;
+
+	if (!config.owners || !frame->owners)
+		return bpf_perf_event_output(skb, &skb_events, flags, frame,
+					     sizeof(*frame));
+	record = bpf_map_lookup_elem(&records, &zero);
+	if (!record)
+		return -1;
+	record->frame = *frame;
+	if (frame->owners == (EBPFTLS_SENDER | EBPFTLS_RECEIVER))
+		return bpf_perf_event_output(skb, &skb_events, flags, record,
+					     sizeof(*record));
+	return bpf_perf_event_output(skb, &skb_events, flags, record,
+				     sizeof(*record) -
+					 sizeof(record->owners[1]));
+}
+
 static __always_inline long
 output_long(struct __sk_buff *skb, struct ebpftls_frame *frame,
 	    struct ebpftls_counters *count)
@@ -117,10 +138,9 @@ output_long(struct __sk_buff *skb, struct ebpftls_frame *frame,
 		return -1;
 	frame->here = offset;
 	chunk->frame = *frame;
+	chunk->frame.owners = 0;
 	count->writing = 1;
-	error = bpf_perf_event_output(skb, &skb_events,
-				      BPF_F_CURRENT_CPU | ((__u64)offset << 32),
-				      frame, sizeof(*frame));
+	error = output_first(skb, frame);
 	for (int i = 0; i < CONTINUATIONS; i++) {
 		int sent;
 
@@ -144,10 +164,7 @@ output(struct __sk_buff *skb, struct ebpftls_frame *frame,
 	if (frame->caplen > EBPFTLS_FIRST_MAX)
 		return output_long(skb, frame, count);
 	frame->here = frame->caplen;
-	return bpf_perf_event_output(skb, &skb_events,
-				     BPF_F_CURRENT_CPU |
-					 ((__u64)frame->here << 32),
-				     frame, sizeof(*frame));
+	return output_first(skb, frame);
 }
 
 /*
@@ -181,8 +198,70 @@ describe_for_cooking(struct __sk_buff *skb, struct ebpftls_frame *frame)
 	frame->network = BPF_CORE_READ(inner, network_header) - (data - head);
 }
 
+/* The receiver, if there is one; `conntrack`: who is guessed can be found. */
+static __always_inline bool
+has_receiver(struct __sk_buff *skb, struct ends *end, __u64 now, bool conntrack)
+{
+	int verdict = find_receiver(skb, now);
+
+	if (verdict != GUESS)
+		return verdict;
+	if (conntrack)
+		return find_translated(skb);
+	set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
+	/* nothing but what opens a connection is a listener's */
+	return end->packet.protocol != IP_TCP;
+}
+
+static __always_inline void
+tell_untold(const struct ebpftls_owner *owner, __u64 program)
+{
+	if (program && owner->kind == EBPFTLS_OF_PROCESS)
+		tell_seen(owner, program);
+}
+
+/*
+ * Finds the owners of a frame and leaves them in the record that it will be.
+ * False if the frame is not asked for.
+ */
+static __always_inline bool
+find_owners(struct __sk_buff *skb, struct ebpftls_frame *frame, bool out,
+	    bool conntrack)
+{
+	__u32 zero = 0;
+	struct record *record = bpf_map_lookup_elem(&records, &zero);
+	struct ends *end = get_ends();
+	struct ebpftls_owner *next;
+	__u64 untold = 0;
+
+	if (!record || !end)
+		return true;
+	next = &record->owners[0];
+	end->untold = 0;
+	if (out ? find_sender(skb, frame->time)
+		: find_near_or_stashed(skb, frame->time)) {
+		frame->owners = EBPFTLS_SENDER;
+		*next++ = end->owner;
+		untold = end->untold;
+	}
+	end->untold = 0;
+	if (!out && has_receiver(skb, end, frame->time, conntrack)) {
+		frame->owners |= EBPFTLS_RECEIVER;
+		*next = end->owner;
+	}
+	if (!selection.kinds)
+		return true;
+	if (!is_asked_for(record->owners, frame->owners))
+		return false;
+	if (frame->owners & EBPFTLS_SENDER)
+		tell_untold(&record->owners[0], untold);
+	if (frame->owners & EBPFTLS_RECEIVER)
+		tell_untold(next, end->untold);
+	return true;
+}
+
 static __always_inline int
-capture(struct __sk_buff *skb, __u8 pkttype)
+capture(struct __sk_buff *skb, __u8 pkttype, bool conntrack)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct ebpftls_counters *count = bpf_map_lookup_elem(&counters, &cpu);
@@ -196,7 +275,6 @@ capture(struct __sk_buff *skb, __u8 pkttype)
 
 	if (!count)
 		return TC_NEXT;
-	count->seen++;
 	frame.caplen = frame.len < config.snaplen ? frame.len : config.snaplen;
 	if (skb->vlan_present) {
 		frame.vlan_tpid = skb->vlan_proto;
@@ -204,22 +282,40 @@ capture(struct __sk_buff *skb, __u8 pkttype)
 	}
 	if (config.cooked)
 		describe_for_cooking(skb, &frame);
+	if (config.owners &&
+	    !find_owners(skb, &frame, pkttype == PACKET_OUTGOING, conntrack))
+		return TC_NEXT;
+	count->seen++;
 	if (output(skb, &frame, count))
 		count->dropped++;
 	wake_consumer();
 	return TC_NEXT;
 }
 
-SEC("tc")
-int
-ebpftls_ingress(struct __sk_buff *skb)
+static __always_inline int
+ingress(struct __sk_buff *skb, bool conntrack)
 {
 	__u32 pkttype = skb->pkt_type;
 
 	/* a multicast copy on its way back to local sockets, not a frame */
 	if (pkttype == PACKET_LOOPBACK)
 		return TC_NEXT;
-	return capture(skb, pkttype);
+	return capture(skb, pkttype, conntrack);
+}
+
+SEC("tc")
+int
+ebpftls_ingress(struct __sk_buff *skb)
+{
+	return ingress(skb, false);
+}
+
+/* The same, where it can be asked what addresses are translated to. */
+SEC("tc")
+int
+ebpftls_conntrack(struct __sk_buff *skb)
+{
+	return ingress(skb, true);
 }
 
 SEC("tc")
@@ -232,5 +328,18 @@ ebpftls_egress(struct __sk_buff *skb)
 	if (sk && sk->family == AF_PACKET &&
 	    bpf_get_socket_cookie(skb) == config.own_socket)
 		return TC_NEXT;
-	return capture(skb, PACKET_OUTGOING);
+	return capture(skb, PACKET_OUTGOING, false);
+}
+
+/* On lo, where frames are captured on their way in, and senders are known on
+ * their way out. */
+SEC("tc")
+int
+ebpftls_loopback(struct __sk_buff *skb)
+{
+	struct ends *end = get_ends();
+
+	if (end)
+		stash_sender(skb, end, bpf_ktime_get_ns());
+	return TC_NEXT;
 }

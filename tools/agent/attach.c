@@ -38,22 +38,24 @@ detach(struct attachment *attachment)
 
 /* A kernel without TCX does not know the attach types: EINVAL. */
 static int
-attach_links(struct attachments *attachments, const struct link *link,
-	     struct attachment *new)
+attach_links(struct attachments *attachments, const int programs[2],
+	     int ifindex, struct attachment *new)
 {
-	new->links[0] =
-	    attach_tcx(attachments->programs[0], link->ifindex, TCX_INGRESS);
-	if (new->links[0] == -EINVAL && attachments->count == 0) {
-		attachments->clsact = true;
-		return 0;
+	static const enum bpf_attach_type types[] = { TCX_INGRESS, TCX_EGRESS };
+
+	/* on lo what goes out is looked at before it comes in again */
+	for (int i = 1; i >= 0; i--) {
+		if (programs[i] < 0)
+			continue;
+		new->links[i] = attach_tcx(programs[i], ifindex, types[i]);
+		if (new->links[i] == -EINVAL && attachments->count == 0) {
+			attachments->clsact = true;
+			return 0;
+		}
+		if (new->links[i] < 0)
+			return new->links[i];
 	}
-	if (new->links[0] < 0)
-		return new->links[0];
-	if (link->flags & IFF_LOOPBACK)
-		return 0;
-	new->links[1] =
-	    attach_tcx(attachments->programs[1], link->ifindex, TCX_EGRESS);
-	return new->links[1] < 0 ? new->links[1] : 0;
+	return 0;
 }
 
 static bool
@@ -85,6 +87,10 @@ int
 attach_add(struct attachments *attachments, const struct link *link)
 {
 	struct attachment new = { link->ifindex, { -1, -1 } };
+	int programs[2] = { attachments->programs[0],
+			    link->flags & IFF_LOOPBACK
+				? attachments->loopback
+				: attachments->programs[1] };
 	int error = 0;
 
 	if (find(attachments, link->ifindex) != NULL)
@@ -92,10 +98,10 @@ attach_add(struct attachments *attachments, const struct link *link)
 	if (!make_space(attachments))
 		return -ENOMEM;
 	if (!attachments->clsact)
-		error = attach_links(attachments, link, &new);
+		error =
+		    attach_links(attachments, programs, link->ifindex, &new);
 	if (error == 0 && attachments->clsact)
-		error = clsact_attach(attachments->programs, link->ifindex,
-				      link->flags & IFF_LOOPBACK);
+		error = clsact_attach(programs, link->ifindex);
 	if (error != 0) {
 		detach(&new);
 		return error;

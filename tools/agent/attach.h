@@ -16,6 +16,7 @@ struct attachment {
 
 struct attachments {
 	int programs[2]; /* descriptors: ingress, egress */
+	int loopback;	 /* what is at a loopback's egress, or -1 */
 	bool clsact;	 /* filters instead of links */
 	struct attachment *list;
 	size_t count;
@@ -25,8 +26,9 @@ struct attachments {
 /*
  * Attaches to one interface, before all others there, so that what they do
  * to a frame does not keep us from seeing it; both directions, but on a
- * loopback interface only what comes in, which is all that passes. One that
- * is attached to already stays as it is. Returns 0 or a negative errno.
+ * loopback interface only what comes in, which is all that passes, is
+ * captured. One that is attached to already stays as it is. Returns 0 or a
+ * negative errno.
  */
 int attach_add(struct attachments *attachments, const struct link *link);
 

@@ -19,6 +19,9 @@
 
 #define PROGRAMS "the capture programs"
 
+/* Is there while the kernel tracks connections. */
+#define CONNTRACK "/proc/sys/net/netfilter/nf_conntrack_max"
+
 #define KIB (size_t)1024
 #define MIB (1024 * KIB)
 
@@ -33,11 +36,89 @@
 /* Records around a whole frame, however many samples it takes. */
 #define RECORDS_SIZE (4 * KIB)
 
+/* The programs take the hooks' maps, and what they know of the kernel. */
+static int
+share_maps(struct capture_bpf *skeleton, const struct owners *owners)
+{
+	struct bpf_map *map;
+	int error = 0;
+
+	bpf_object__for_each_map(map, skeleton->obj)
+	{
+		int fd = owners_map_fd(owners, bpf_map__name(map));
+
+		if (fd >= 0 && error == 0)
+			error = bpf_map__reuse_fd(map, fd);
+	}
+	skeleton->rodata->task_btf = owners->task_btf;
+	memcpy((void *)&skeleton->rodata->selection, &owners->selection,
+	       sizeof(owners->selection));
+	skeleton->rodata->stack_size = owners->stack_size;
+	skeleton->rodata->sends_seen = owners->sends;
+	return error;
+}
+
+/* Without owners there need not be what they are found with. */
+static void
+leave_out_owners(struct capture_bpf *skeleton)
+{
+	bpf_map__set_autocreate(skeleton->maps.owners, false);
+	bpf_map__set_autocreate(skeleton->maps.old_owners, false);
+	bpf_map__set_autocreate(skeleton->maps.known, false);
+	bpf_map__set_autocreate(skeleton->maps.owner_events, false);
+	bpf_map__set_autocreate(skeleton->maps.wanted, false);
+	bpf_map__set_autocreate(skeleton->maps.relatives, false);
+	bpf_map__set_autocreate(skeleton->maps.flows, false);
+	bpf_map__set_autocreate(skeleton->maps.stash, false);
+	bpf_map__set_autocreate(skeleton->maps.ends, false);
+	bpf_map__set_autocreate(skeleton->maps.records, false);
+}
+
+/* What is not attached anywhere need not be loaded, which takes its time. */
+static void
+choose_programs(struct capture_bpf *skeleton,
+		const struct capture_options *options, bool conntrack)
+{
+	bool owners = options->owners != NULL;
+
+	bpf_program__set_autoload(skeleton->progs.ebpftls_ingress, !conntrack);
+	bpf_program__set_autoload(skeleton->progs.ebpftls_conntrack, conntrack);
+	bpf_program__set_autoload(skeleton->progs.ebpftls_egress,
+				  options->others);
+	bpf_program__set_autoload(skeleton->progs.ebpftls_loopback,
+				  owners && options->loopback);
+}
+
+static int
+load(struct capture *capture, const struct capture_options *options,
+     bool conntrack)
+{
+	struct capture_bpf *skeleton = capture_bpf__open();
+	int error = 0;
+
+	if (skeleton == NULL)
+		return -errno;
+	capture->skeleton = skeleton;
+	memcpy((void *)&skeleton->rodata->config, options->config,
+	       sizeof(*options->config));
+	bpf_map__set_max_entries(skeleton->maps.skb_events, capture->cpus);
+	bpf_map__set_max_entries(skeleton->maps.counters, capture->cpus);
+	bpf_map__set_max_entries(skeleton->maps.doorbell,
+				 (uint32_t)getpagesize());
+	choose_programs(skeleton, options, conntrack);
+	if (options->owners != NULL)
+		error = share_maps(skeleton, options->owners);
+	else
+		leave_out_owners(skeleton);
+	return error == 0 ? capture_bpf__load(skeleton) : error;
+}
+
 int
-capture_load(struct capture *capture, const struct ebpftls_config *config,
+capture_load(struct capture *capture, const struct capture_options *options,
 	     struct failure *failure)
 {
-	struct capture_bpf *skeleton;
+	bool conntrack =
+	    options->owners != NULL && access(CONNTRACK, F_OK) == 0;
 	int cpus, error;
 
 	memset(capture, 0, sizeof(*capture));
@@ -47,16 +128,13 @@ capture_load(struct capture *capture, const struct ebpftls_config *config,
 		return fail(failure, EBPFTLS_REASON_OTHER,
 			    "cannot tell how many CPUs there may be");
 	capture->cpus = (uint32_t)cpus;
-	skeleton = capture_bpf__open();
-	if (skeleton == NULL)
-		return load_refused(failure, errno, PROGRAMS);
-	capture->skeleton = skeleton;
-	memcpy((void *)&skeleton->rodata->config, config, sizeof(*config));
-	bpf_map__set_max_entries(skeleton->maps.skb_events, capture->cpus);
-	bpf_map__set_max_entries(skeleton->maps.counters, capture->cpus);
-	bpf_map__set_max_entries(skeleton->maps.doorbell,
-				 (uint32_t)getpagesize());
-	error = capture_bpf__load(skeleton);
+	error = load(capture, options, conntrack);
+	/* older kernels have connections that no program can ask for */
+	if (error != 0 && error != -EPERM && conntrack) {
+		capture_bpf__destroy(capture->skeleton);
+		capture->skeleton = NULL;
+		error = load(capture, options, false);
+	}
 	return error != 0 ? load_refused(failure, -error, PROGRAMS) : 0;
 }
 
@@ -198,13 +276,24 @@ capture_doorbell_fd(const struct capture *capture)
 int
 capture_ingress_fd(const struct capture *capture)
 {
-	return bpf_program__fd(capture->skeleton->progs.ebpftls_ingress);
+	int conntrack =
+	    bpf_program__fd(capture->skeleton->progs.ebpftls_conntrack);
+
+	return conntrack >= 0
+		   ? conntrack
+		   : bpf_program__fd(capture->skeleton->progs.ebpftls_ingress);
 }
 
 int
 capture_egress_fd(const struct capture *capture)
 {
 	return bpf_program__fd(capture->skeleton->progs.ebpftls_egress);
+}
+
+int
+capture_loopback_fd(const struct capture *capture)
+{
+	return bpf_program__fd(capture->skeleton->progs.ebpftls_loopback);
 }
 
 struct ebpftls_shared *

@@ -3,11 +3,13 @@
 #ifndef AGENT_CAPTURE_H
 #define AGENT_CAPTURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "events.h"
 #include "failure.h"
+#include "owners.h"
 
 struct capture_ring {
 	uint32_t cpu;
@@ -24,8 +26,17 @@ struct capture {
 	uint32_t cpus;	  /* that are possible */
 };
 
+struct capture_options {
+	const struct ebpftls_config *config;
+	/* What has the maps that the programs share with the hooks, or NULL:
+	 * then config->owners must not be set, else it must. */
+	const struct owners *owners;
+	bool loopback; /* it will be attached to loopback interfaces */
+	bool others;   /* and to others */
+};
+
 /* Loads the programs. Returns 0 or -1; either way capture_close() frees. */
-int capture_load(struct capture *capture, const struct ebpftls_config *config,
+int capture_load(struct capture *capture, const struct capture_options *options,
 		 struct failure *failure);
 
 /*
@@ -40,7 +51,8 @@ int capture_shared_fd(const struct capture *capture);
 int capture_counters_fd(const struct capture *capture);
 int capture_doorbell_fd(const struct capture *capture);
 int capture_ingress_fd(const struct capture *capture);
-int capture_egress_fd(const struct capture *capture);
+int capture_egress_fd(const struct capture *capture);	/* or -1: not loaded */
+int capture_loopback_fd(const struct capture *capture); /* likewise */
 
 struct ebpftls_shared *capture_shared(const struct capture *capture);
 

@@ -382,7 +382,7 @@ add_filter(int ifindex, enum bpf_tc_attach_point point, int program,
 }
 
 int
-clsact_attach(const int programs[2], int ifindex, bool loopback)
+clsact_attach(const int programs[2], int ifindex)
 {
 	int error = self.id == 0 ? begin() : 0, locked;
 	bool made;
@@ -391,9 +391,10 @@ clsact_attach(const int programs[2], int ifindex, bool loopback)
 		return error;
 	locked = lock();
 	error = make_qdisc(ifindex, &made);
-	for (size_t i = 0; error == 0 && i < (loopback ? 1 : 2); i++)
-		error = add_filter(ifindex, points[i], programs[i],
-				   self.id | (made ? MADE_QDISC : 0));
+	for (int i = 1; error == 0 && i >= 0; i--)
+		if (programs[i] >= 0)
+			error = add_filter(ifindex, points[i], programs[i],
+					   self.id | (made ? MADE_QDISC : 0));
 	close(locked);
 	if (error != 0)
 		clean(ifindex, self.id);

@@ -8,14 +8,11 @@
 #ifndef AGENT_CLSACT_H
 #define AGENT_CLSACT_H
 
-#include <stdbool.h>
-
 /*
- * Puts the programs, ingress and egress, first on an interface; on a loopback
- * only the former. Makes the qdisc if there is none. Returns 0 or a negative
- * errno.
+ * Puts the programs, ingress and egress (-1: none), first on an interface.
+ * Makes the qdisc if there is none. Returns 0 or a negative errno.
  */
-int clsact_attach(const int programs[2], int ifindex, bool loopback);
+int clsact_attach(const int programs[2], int ifindex);
 
 /* Removes our filters, and each qdisc that was made and nobody else uses. */
 void clsact_detach(void);

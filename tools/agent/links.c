@@ -48,10 +48,14 @@ parse(const struct nlmsghdr *message, struct link *link)
 	link->flags = info->ifi_flags;
 	link->hatype = info->ifi_type;
 	link->gone = message->nlmsg_type == RTM_DELLINK;
-	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
+	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
 		if (attribute->rta_type == IFLA_IFNAME)
 			strncpy(link->name, RTA_DATA(attribute),
 				sizeof(link->name) - 1);
+		if (attribute->rta_type == IFLA_LINKINFO ||
+		    attribute->rta_type == IFLA_MASTER)
+			link->near = true;
+	}
 	return true;
 }
 

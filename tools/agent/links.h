@@ -12,6 +12,8 @@ struct link {
 	unsigned int flags; /* IFF_* */
 	uint16_t hatype;    /* ARPHRD_* */
 	char name[IF_NAMESIZE];
+	bool near; /* may have frames of other network namespaces: it is made
+		    * by software, or part of what is */
 	bool gone;
 };
 

@@ -27,8 +27,11 @@
 #include "failure.h"
 #include "links.h"
 #include "netns.h"
+#include "owners.h"
+#include "people.h"
 #include "policy.h"
 #include "secrets.h"
+#include "select.h"
 
 struct session {
 	int sock;
@@ -38,6 +41,12 @@ struct session {
 	bool any;
 	struct link link; /* that the request names */
 	bool found;
+
+	int cgroup; /* root of the unified hierarchy, or a negative errno */
+	struct selection selection;
+	bool has_owners;
+	struct failure no_owners; /* if they were asked for */
+	struct owners owners;
 
 	struct capture capture;
 	struct attachments attachments;
@@ -50,6 +59,7 @@ struct session {
 	bool told;  /* whether there are any */
 	struct secrets *secrets;
 	struct discover *discover;
+	struct people *people; /* or NULL: not asked for, or not to be had */
 };
 
 static int
@@ -164,6 +174,41 @@ has_ethernet_header(const struct link *link)
 	return link->hatype == ARPHRD_ETHER || link->hatype == ARPHRD_LOOPBACK;
 }
 
+/* All packets are captured all the same when this fails, but not some. */
+static int
+load_owners(struct session *session, struct failure *failure)
+{
+	if (!session->request.owners)
+		return 0;
+	session->has_owners =
+	    owners_load(&session->owners, session->cgroup,
+			session->any || session->link.near, &session->selection,
+			&session->no_owners) == 0;
+	if (session->has_owners)
+		return 0;
+	owners_close(&session->owners);
+	if (session->selection.settings.kinds == 0)
+		return 0;
+	*failure = session->no_owners;
+	return -1;
+}
+
+static int
+load_capture(struct session *session, struct ebpftls_config *config,
+	     struct failure *failure)
+{
+	bool loopback = session->link.flags & IFF_LOOPBACK;
+	const struct capture_options options = {
+		.config = config,
+		.owners = session->has_owners ? &session->owners : NULL,
+		.loopback = session->any || loopback,
+		.others = session->any || !loopback,
+	};
+
+	config->owners = session->has_owners;
+	return capture_load(&session->capture, &options, failure);
+}
+
 static int
 load(struct session *session, struct failure *failure)
 {
@@ -179,7 +224,8 @@ load(struct session *session, struct failure *failure)
 		       &config.own_socket, &size) != 0)
 		return fail(failure, EBPFTLS_REASON_OTHER, "SO_COOKIE: %s",
 			    strerror(errno));
-	if (capture_load(&session->capture, &config, failure) != 0 ||
+	if (load_owners(session, failure) != 0 ||
+	    load_capture(session, &config, failure) != 0 ||
 	    capture_make_rings(&session->capture, session->request.buffer_size,
 			       failure) != 0)
 		return -1;
@@ -214,6 +260,7 @@ attach(struct session *session, struct failure *failure)
 	session->attachments.programs[0] =
 	    capture_ingress_fd(&session->capture);
 	session->attachments.programs[1] = capture_egress_fd(&session->capture);
+	session->attachments.loopback = capture_loopback_fd(&session->capture);
 	if (session->any)
 		error = links_list(session->links, attach_link, session);
 	else
@@ -266,6 +313,9 @@ send_opened(const struct session *session)
 	int fds[EBPFTLS_FDS], error;
 	size_t count = 0;
 
+	if (session->request.owners && !session->has_owners)
+		memcpy(message.opened.no_owners, session->no_owners.text,
+		       sizeof(message.opened.no_owners));
 	for (int i = 0; i < EBPFTLS_FDS; i++) {
 		if (all[i] < 0)
 			continue;
@@ -312,8 +362,15 @@ set_up(struct session *session, const struct session_options *options,
 	/* the request first: who gets a refusal has sent it */
 	if (receive_request(session, failure) != 0 ||
 	    policy_admit(session->sock, options->group, &session->is_root,
-			 failure) != 0 ||
-	    enter_namespace(session, failure) != 0 ||
+			 failure) != 0)
+		return -1;
+	/* before /sys is another one */
+	if (session->request.owners)
+		session->cgroup = owners_open_cgroup();
+	if (select_resolve(&session->selection, &session->request.wants,
+			   session->sock, session->cgroup, failure) != 0)
+		return -1;
+	if (enter_namespace(session, failure) != 0 ||
 	    find_interface(session, failure) != 0 ||
 	    open_packet_socket(session, failure) != 0 ||
 	    load(session, failure) != 0 || attach(session, failure) != 0)
@@ -394,6 +451,18 @@ start_secrets(struct session *session)
 	}
 }
 
+/* Whose packets they are is said all the same when this fails. */
+static void
+start_people(struct session *session)
+{
+	struct failure failure;
+
+	if (session->has_owners)
+		session->people =
+		    people_start(owners_events_fd(&session->owners),
+				 session->sock, "/proc", &failure);
+}
+
 /* What the one who reads the file should know. */
 static void
 tell_news(struct session *session)
@@ -457,14 +526,18 @@ serve(struct session *session)
 		{ .fd = session->clock, .events = POLLIN },
 		{ .fd = -1, .events = POLLIN },
 		{ .fd = -1, .events = POLLIN },
+		{ .fd = -1, .events = POLLIN },
 	};
 
+	start_people(session);
+	if (session->people != NULL)
+		wait[5].fd = people_fd(session->people);
 	for (;;) {
 		if (session->discover != NULL) {
 			wait[3].fd = discover_fd(session->discover);
 			wait[4].fd = secrets_complaints_fd(session->secrets);
 		}
-		if (poll(wait, 5, -1) < 0) {
+		if (poll(wait, 6, -1) < 0) {
 			if (errno == EINTR)
 				continue;
 			return;
@@ -481,6 +554,8 @@ serve(struct session *session)
 			discover_more(session);
 		if (wait[4].revents)
 			secrets_complaints(session->secrets);
+		if (wait[5].revents)
+			people_work(session->people);
 		if (session->told && session->secrets != NULL)
 			tell_news(session);
 	}
@@ -503,6 +578,7 @@ session_run(int sock, const struct session_options *options)
 	struct session session = {
 		.sock = sock,
 		.netns = -1,
+		.cgroup = -1,
 		.attachments.clsact = options->clsact,
 		.links = -1,
 		.clock = -1,
@@ -515,12 +591,15 @@ session_run(int sock, const struct session_options *options)
 		serve(&session);
 	else
 		refuse(sock, &failure);
+	people_close(session.people);
 	discover_close(session.discover);
 	secrets_close(session.secrets);
 	attach_close(&session.attachments);
 	capture_close(&session.capture);
+	owners_close(&session.owners);
 	ebpftls_control_close((int[]){ session.links, session.clock,
-				       session.packet, session.netns },
-			      4);
+				       session.packet, session.netns,
+				       session.cgroup },
+			      5);
 	return result;
 }

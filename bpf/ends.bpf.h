@@ -1,0 +1,884 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0 */
+/*
+ * Finds out whose a frame is, on this machine: the process that sent it and
+ * the one that it is for. Only for TC programs. What cannot be told for
+ * certain is not told.
+ */
+#ifndef EBPFTLS_ENDS_BPF_H
+#define EBPFTLS_ENDS_BPF_H
+
+#include "flow.bpf.h"
+#include "owner.bpf.h"
+
+#define LOOPBACK_IFINDEX 1
+#define PACKET_HOST	 0
+#define PACKET_BROADCAST 1
+#define PACKET_MULTICAST 2
+
+#define SOCK_RAW 3
+
+#define PRE_ROUTING  0
+#define NAT_PRIORITY -100 /* of what translates addresses */
+#define HOOKS_MAX    16
+
+#define FLOWS_MAX   16384
+#define STASHED_MAX 4096
+
+#define SECOND	      1000000000ULL
+#define FLOW_AGE      (120 * SECOND) /* longer than TIME_WAIT lasts */
+#define FRAGMENTS_AGE (5 * SECOND)
+#define STASH_AGE     SECOND
+
+/*
+ * What a frame's ends are found with. Too large for the stack; and global
+ * functions, which are verified once and not wherever they are called, find it
+ * here.
+ */
+struct ends {
+	struct ebpftls_owner owner; /* what was found */
+	__u64 untold;		    /* its program, as tell_seen() needs it */
+	struct held now;
+	struct packet packet;
+	struct flow flow;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ends);
+} ends SEC(".maps");
+
+static __always_inline struct ends *
+get_ends(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&ends, &zero);
+}
+
+__noinline int
+read_frame(struct __sk_buff *skb)
+{
+	struct ends *end = get_ends();
+
+	return end && parse_frame(skb, &end->packet);
+}
+
+/* Goes on to the packet that an error quotes: that one's sender gets it. */
+__noinline int
+read_quoted(struct __sk_buff *skb)
+{
+	struct ends *end = get_ends();
+	struct packet *packet;
+
+	if (!end)
+		return 0;
+	packet = &end->packet;
+	return parse(skb, packet, packet->start + 8, packet->v6) &&
+	       packet->first;
+}
+
+/*
+ * Of flows that have no socket any more, or never had one that a packet's
+ * addresses lead to.
+ */
+struct remembered {
+	struct ebpftls_owner owner;
+	__u64 time;
+	__u64 lasting; /* until something else is remembered */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FLOWS_MAX);
+	__type(key, struct flow);
+	__type(value, struct remembered);
+} flows SEC(".maps");
+
+/* Senders of frames that are on their way through lo, by sk_buff. */
+struct stashed {
+	struct ebpftls_owner owner;
+	__u64 untold; /* as in struct ends */
+	__u64 time;
+	__u32 len;
+	__u32 protocol;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, STASHED_MAX);
+	__type(key, __u64);
+	__type(value, struct stashed);
+} stash SEC(".maps");
+
+static __always_inline bool
+is_kernels(__u64 sk)
+{
+	struct sock *inner = (struct sock *)sk;
+
+	return !BPF_CORE_READ_BITFIELD_PROBED(inner,
+					      __sk_common.skc_net_refcnt);
+}
+
+static __always_inline void
+set_kind(struct ebpftls_owner *owner, enum ebpftls_kind kind)
+{
+	__builtin_memset(owner, 0, sizeof(*owner));
+	owner->kind = kind;
+}
+
+/* Copies what is held, if it is of one piece; `now` is for that. */
+static __always_inline void
+copy_held(struct ebpftls_owner *owner, struct held *now,
+	  const struct held *held)
+{
+	*now = *held;
+	asm volatile("" : : : "memory");
+	if (sum(now) == now->check)
+		*owner = now->owner;
+	else
+		set_kind(owner, EBPFTLS_OF_UNKNOWN);
+}
+
+/*
+ * Of what is held, and now is in `owner`, a frame is being captured; or, of
+ * some processes only, may be: then the agent is told when that is clear.
+ */
+static __always_inline void
+see(struct ends *end, struct held *held, const struct ebpftls_owner *owner)
+{
+	if (owner->kind != EBPFTLS_OF_PROCESS)
+		return;
+	if (selection.kinds) {
+		end->untold = held->program;
+	} else if (!held->seen) {
+		held->seen = 1;
+		tell_seen(owner, held->program);
+	}
+}
+
+static __always_inline void
+see_old(struct ends *end, const struct ebpftls_owner *owner)
+{
+	if (owner->kind != EBPFTLS_OF_PROCESS)
+		return;
+	if (selection.kinds)
+		end->untold = OLD;
+	else
+		tell_seen(owner, OLD);
+}
+
+/*
+ * Whether an accepted socket has been taken by a process, of which the
+ * listener's owner need not be the one.
+ */
+static __always_inline bool
+is_taken(__u64 sk)
+{
+	struct sock *inner = (struct sock *)sk;
+
+	return BPF_CORE_READ(inner, sk_socket) ||
+	       (BPF_CORE_READ(inner, __sk_common.skc_flags) & SOCK_DEAD);
+}
+
+/* Whether `owners` has who sends in other network namespaces too. */
+const volatile bool sends_seen;
+
+/* Whose a socket is that is not being used just now. */
+static __always_inline void
+owner_of(struct ends *end, struct bpf_sock *sk, struct ebpftls_owner *owner)
+{
+	struct held *held = bpf_sk_storage_get(&owners, sk, NULL, 0);
+	__u64 inner = number(sk);
+	struct old *old;
+
+	if (held && held->owner.kind) {
+		copy_held(owner, &end->now, held);
+		if (end->now.sock != inner && is_taken(inner))
+			set_kind(owner, EBPFTLS_OF_UNKNOWN);
+		see(end, held, owner);
+		return;
+	}
+	old = bpf_sk_storage_get(&old_owners, sk, NULL, 0);
+	if (!old || !old->owner.kind)
+		set_kind(owner, is_kernels(inner) ? EBPFTLS_OF_KERNEL
+						  : EBPFTLS_OF_UNKNOWN);
+	else if (old->listens && sk->state != TCP_LISTEN && is_taken(inner))
+		set_kind(owner, EBPFTLS_OF_UNKNOWN);
+	else
+		*owner = old->owner;
+	see_old(end, owner);
+}
+
+/* The same for what may have been sent in another network namespace. */
+static __always_inline void
+owner_of_near(struct ends *end, struct bpf_sock *sk,
+	      struct ebpftls_owner *owner)
+{
+	owner_of(end, sk, owner);
+	if (!sends_seen && sk->family != AF_PACKET &&
+	    owner->kind == EBPFTLS_OF_PROCESS)
+		set_kind(owner, EBPFTLS_OF_UNKNOWN);
+}
+
+static __always_inline bool
+sent_by_caller(struct ends *end, struct bpf_sock *sk,
+	       struct ebpftls_owner *owner)
+{
+	struct task_struct *task = current();
+	struct held *held;
+
+	if (!is_sending(task, sk))
+		return false;
+	held = held_by(sk);
+	if (!held)
+		return false;
+	describe(&end->now, number(sk), task);
+	take(held, &end->now, task);
+	*owner = end->now.owner;
+	see(end, held, owner);
+	return true;
+}
+
+/* With an age of 0 only what lasts. */
+static __always_inline bool
+recall(struct ends *end, __u64 now, __u64 age, struct ebpftls_owner *owner)
+{
+	struct remembered *found = bpf_map_lookup_elem(&flows, &end->flow);
+
+	if (!found || (!found->lasting && now - found->time > age))
+		return false;
+	*owner = found->owner;
+	end->untold = 0;
+	return true;
+}
+
+static __always_inline void
+remember(struct ends *end, __u64 now, const struct ebpftls_owner *owner,
+	 bool lasting)
+{
+	struct remembered *found = bpf_map_lookup_elem(&flows, &end->flow);
+	struct remembered new = { *owner, now, lasting };
+
+	if (found && found->owner.pid == owner->pid &&
+	    found->owner.start == owner->start &&
+	    found->owner.tid == owner->tid &&
+	    found->owner.chosen == owner->chosen && found->lasting == lasting)
+		found->time = now;
+	else
+		bpf_map_update_elem(&flows, &end->flow, &new, BPF_ANY);
+}
+
+static __always_inline bool
+is_opening(const struct packet *packet)
+{
+	return packet->protocol == IP_TCP &&
+	       (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+static __always_inline bool
+is_closing(const struct packet *packet)
+{
+	return packet->protocol == IP_TCP &&
+	       (packet->flags & (TCP_FIN | TCP_RST));
+}
+
+static __always_inline bool
+is_echo(const struct packet *packet, bool request)
+{
+	__u8 type = packet->transport.type;
+
+	if (packet->v6)
+		return packet->protocol == IP_ICMPV6 &&
+		       type == (request ? 128 : 129);
+	return packet->protocol == IP_ICMP && type == (request ? 8 : 0);
+}
+
+/* Quotes a packet that this machine has sent. */
+static __always_inline bool
+is_error(const struct packet *packet)
+{
+	__u8 type = packet->transport.type;
+
+	if (packet->v6)
+		return packet->protocol == IP_ICMPV6 && type >= 1 && type <= 4;
+	return packet->protocol == IP_ICMP &&
+	       (type == 3 || type == 5 || type == 11 || type == 12);
+}
+
+/*
+ * Whether the packet has got other addresses or ports than its socket has:
+ * then what answers it will not lead to that.
+ */
+static __always_inline bool
+is_translated(const struct packet *packet, struct bpf_sock *sk)
+{
+	const struct bpf_sock_tuple *tuple = &packet->tuple;
+	__be16 sport = packet->v6 ? tuple->ipv6.sport : tuple->ipv4.sport;
+	__be16 dport = packet->v6 ? tuple->ipv6.dport : tuple->ipv4.dport;
+	/* here, as a socket's members are only read at constant offsets */
+	__be32 source4 = sk->src_ip4, target4 = sk->dst_ip4;
+	__be32 source6 = sk->src_ip6[3], target6 = sk->dst_ip6[3];
+	__be16 peer = (__be16)sk->dst_port;
+
+	opaque(source4);
+	opaque(target4);
+	opaque(source6);
+	opaque(target6);
+	if (packet->protocol != IP_TCP && packet->protocol != IP_UDP)
+		return false;
+	if (sport != bpf_htons((__u16)sk->src_port))
+		return true;
+	if (!peer)
+		return false;
+	if (peer != dport)
+		return true;
+	if (packet->v6)
+		return tuple->ipv6.saddr[3] != source6 ||
+		       tuple->ipv6.daddr[3] != target6;
+	return tuple->ipv4.saddr != source4 || tuple->ipv4.daddr != target4;
+}
+
+/* An error quotes what identifies the packet: an IPv4 header's number. */
+static __always_inline void
+note_raw(struct ends *end, __u64 now, const struct ebpftls_owner *owner)
+{
+	if (!end->packet.id)
+		return;
+	set_flow(&end->flow, &end->packet, true, FLOW_RAW);
+	remember(end, now, owner, false);
+}
+
+/* Keeps what will be needed to know whose the answers are. */
+static __always_inline void
+note_sent(struct __sk_buff *skb, struct ends *end, struct bpf_sock *sk,
+	  __u64 now, const struct ebpftls_owner *owner)
+{
+	struct packet *packet = &end->packet;
+
+	if (!read_frame(skb) || !packet->first)
+		return;
+	if (is_echo(packet, true)) {
+		set_flow(&end->flow, packet, true, FLOW_ECHO);
+		remember(end, now, owner, false);
+		return;
+	}
+	if (sk->family != AF_INET && sk->family != AF_INET6)
+		return;
+	if (sk->type == SOCK_RAW) {
+		note_raw(end, now, owner);
+		return;
+	}
+	if (is_translated(packet, sk)) {
+		set_flow(&end->flow, packet, true, FLOW_PORTS);
+		remember(end, now, owner, true);
+	} else if (is_closing(packet)) {
+		set_flow(&end->flow, packet, true, FLOW_PORTS);
+		remember(end, now, owner, false);
+	} else if (is_opening(packet)) {
+		set_flow(&end->flow, packet, true, FLOW_PORTS);
+		bpf_map_delete_elem(&flows, &end->flow);
+	}
+}
+
+/* Of an answer that the kernel gives for a connection that is over. */
+static __always_inline bool
+recall_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
+	      struct ebpftls_owner *owner)
+{
+	if (!read_frame(skb) || !end->packet.first ||
+	    end->packet.protocol != IP_TCP)
+		return false;
+	set_flow(&end->flow, &end->packet, true, FLOW_PORTS);
+	return recall(end, now, FLOW_AGE, owner);
+}
+
+/* Who sends what goes out here; false if nobody here does. */
+__noinline int
+find_sender(struct __sk_buff *skb, __u64 now)
+{
+	struct bpf_sock *sk = skb->sk, *full;
+	struct ends *end = get_ends();
+	struct ebpftls_owner *owner;
+
+	if (!end)
+		return false;
+	owner = &end->owner;
+	if (!sk) {
+		if (skb->ingress_ifindex)
+			return false;
+		if (!recall_sender(skb, end, now, owner))
+			set_kind(owner, EBPFTLS_OF_KERNEL);
+		return true;
+	}
+	full = bpf_sk_fullsock(sk);
+	if (full) {
+		if (skb->ingress_ifindex)
+			owner_of_near(end, full, owner);
+		else if (!sent_by_caller(end, full, owner))
+			owner_of(end, full, owner);
+		if (owner->kind == EBPFTLS_OF_PROCESS)
+			note_sent(skb, end, full, now, owner);
+		else if (owner->kind == EBPFTLS_OF_KERNEL)
+			recall_sender(skb, end, now, owner);
+		return true;
+	}
+	full = bpf_get_listener_sock(sk);
+	if (full) {
+		owner_of(end, full, owner);
+		if (owner->kind == EBPFTLS_OF_PROCESS)
+			note_sent(skb, end, full, now, owner);
+	} else if (!recall_sender(skb, end, now, owner))
+		set_kind(owner, EBPFTLS_OF_UNKNOWN);
+	return true;
+}
+
+/*
+ * A frame that comes in with a socket comes from one on this machine, in
+ * another network namespace.
+ */
+static __always_inline bool
+find_near_sender(struct __sk_buff *skb, struct ends *end,
+		 struct ebpftls_owner *owner)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk || (sk->family != AF_INET && sk->family != AF_INET6 &&
+		    sk->family != AF_PACKET))
+		return false;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk) {
+		sk = skb->sk;
+		if (!sk)
+			return false;
+		sk = bpf_get_listener_sock(sk);
+	}
+	if (sk)
+		owner_of_near(end, sk, owner);
+	else
+		set_kind(owner, EBPFTLS_OF_UNKNOWN);
+	return true;
+}
+
+/*
+ * Leaves the sender for the same frame's way back in. One that is too long is
+ * cut into others on the way, which only have its addresses.
+ */
+static __always_inline void
+stash_sender(struct __sk_buff *skb, struct ends *end, __u64 now)
+{
+	struct stashed new = {
+		.time = now,
+		.len = skb->len,
+		.protocol = skb->protocol,
+	};
+	__u64 key;
+
+	end->untold = 0;
+	if (!find_sender(skb, now))
+		return;
+	new.owner = end->owner;
+	new.untold = end->untold;
+	key = number(skb);
+	bpf_map_update_elem(&stash, &key, &new, BPF_ANY);
+	if (skb->gso_size && read_frame(skb)) {
+		set_flow(&end->flow, &end->packet, true, FLOW_LOOPED);
+		remember(end, now, &new.owner, false);
+	}
+}
+
+static __always_inline bool
+unstash_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
+	       struct ebpftls_owner *owner)
+{
+	__u64 key = number(skb);
+	struct stashed *found = bpf_map_lookup_elem(&stash, &key);
+	bool same;
+
+	if (found) {
+		same = found->len == skb->len &&
+		       found->protocol == skb->protocol &&
+		       now - found->time < STASH_AGE;
+		if (same) {
+			*owner = found->owner;
+			end->untold = found->untold;
+		}
+		bpf_map_delete_elem(&stash, &key);
+		if (same)
+			return true;
+	}
+	if (!read_frame(skb))
+		return false;
+	set_flow(&end->flow, &end->packet, true, FLOW_LOOPED);
+	return recall(end, now, STASH_AGE, owner);
+}
+
+/* The sender of what comes in, if it is on this machine. */
+__noinline int
+find_near_or_stashed(struct __sk_buff *skb, __u64 now)
+{
+	struct ends *end = get_ends();
+
+	if (!end)
+		return false;
+	if (skb->ifindex == LOOPBACK_IFINDEX)
+		return unstash_sender(skb, end, now, &end->owner);
+	return find_near_sender(skb, end, &end->owner);
+}
+
+/* Of the sockets that share its port. */
+static __always_inline struct sock_reuseport *
+group_of(struct bpf_sock *sk)
+{
+	struct sock *inner = (struct sock *)number(sk);
+
+	return BPF_CORE_READ(inner, sk_reuseport_cb);
+}
+
+/*
+ * Whether a look-up need not have found the very socket that gets the packet:
+ * of a group that shares a port a program may choose, and a multicast goes to
+ * all that want it.
+ */
+static __always_inline bool
+is_one_of_many(struct __sk_buff *skb, struct ends *end, struct bpf_sock *sk,
+	       __u32 state)
+{
+	struct sock_reuseport *group;
+
+	if (state != TCP_LISTEN && state != TCP_CLOSE)
+		return false;
+	if (end->packet.protocol == IP_UDP &&
+	    (skb->pkt_type == PACKET_MULTICAST ||
+	     skb->pkt_type == PACKET_BROADCAST))
+		return true;
+	group = group_of(sk);
+	return group && BPF_CORE_READ(group, prog);
+}
+
+enum found {
+	NOTHING,
+	LISTENER, /* though the packet may be of a translated connection */
+	ANY_PEER, /* a datagram socket that takes what comes from anywhere */
+	SOCKET,
+};
+
+static __always_inline struct bpf_sock *
+look_up_socket(struct __sk_buff *skb, struct packet *packet)
+{
+	__u32 size = tuple_size(packet);
+
+	if (packet->protocol == IP_TCP)
+		return bpf_skc_lookup_tcp(skb, &packet->tuple, size,
+					  BPF_F_CURRENT_NETNS, 0);
+	return bpf_sk_lookup_udp(skb, &packet->tuple, size, BPF_F_CURRENT_NETNS,
+				 0);
+}
+
+/*
+ * Who gets what opens a connection where one is over that had the same ports:
+ * the listener. No connection has a port of 0.
+ */
+static __always_inline enum found
+look_up_listener(struct __sk_buff *skb, struct ends *end)
+{
+	struct packet *packet = &end->packet;
+	__be16 *port =
+	    packet->v6 ? &packet->tuple.ipv6.sport : &packet->tuple.ipv4.sport;
+	__be16 sport = *port;
+	struct bpf_sock *sk, *full;
+	enum found found = NOTHING;
+
+	*port = 0;
+	sk = look_up_socket(skb, packet);
+	*port = sport;
+	if (!sk)
+		return NOTHING;
+	full = bpf_sk_fullsock(sk);
+	if (full && full->state == TCP_LISTEN) {
+		found = LISTENER;
+		if (group_of(full))
+			set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
+		else
+			owner_of(end, full, &end->owner);
+	}
+	bpf_sk_release(sk);
+	return found;
+}
+
+/* The owner of the socket that gets a packet of TCP or UDP; an enum found. */
+__noinline int
+look_up(struct __sk_buff *skb)
+{
+	struct ends *end = get_ends();
+	enum found found = SOCKET;
+	struct bpf_sock *sk, *full;
+	__u32 state = TCP_LISTEN;
+
+	if (!end)
+		return NOTHING;
+	sk = look_up_socket(skb, &end->packet);
+	if (!sk)
+		return NOTHING;
+	full = bpf_sk_fullsock(sk);
+	if (full) {
+		state = full->state;
+		/* or it is read again, by a pointer that may not be made */
+		opaque(state);
+		if (state == TCP_LISTEN)
+			found = LISTENER;
+		else if (state == TCP_CLOSE)
+			found = ANY_PEER;
+	} else {
+		full = bpf_get_listener_sock(sk);
+	}
+	if (full && !is_one_of_many(skb, end, full, state))
+		owner_of(end, full, &end->owner);
+	else
+		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
+	bpf_sk_release(sk);
+	if (full)
+		return found;
+	return is_opening(&end->packet) ? look_up_listener(skb, end) : NOTHING;
+}
+
+/* Makes the quoted packet, which went out, one that comes in. */
+static __always_inline void
+turn(struct packet *packet)
+{
+	struct bpf_sock_tuple *tuple = &packet->tuple;
+	struct transport *transport = &packet->transport;
+
+	if (packet->v6) {
+		__builtin_memcpy(tuple->ipv6.saddr, packet->header.ip6.target,
+				 16);
+		__builtin_memcpy(tuple->ipv6.daddr, packet->header.ip6.source,
+				 16);
+		tuple->ipv6.sport = transport->target;
+		tuple->ipv6.dport = transport->source;
+	} else {
+		tuple->ipv4.saddr = packet->header.ip4.target;
+		tuple->ipv4.daddr = packet->header.ip4.source;
+		tuple->ipv4.sport = transport->target;
+		tuple->ipv4.dport = transport->source;
+	}
+}
+
+/* Of the network namespace: what may translate addresses of what comes in. */
+struct nf_hook_entries {
+	__u16 num_hook_entries;
+	struct {
+		void *hook;
+		void *priv;
+	} hooks[];
+} __attribute__((preserve_access_index));
+
+struct nf_hook_ops {
+	int priority;
+} __attribute__((preserve_access_index));
+
+struct netns_nf {
+	struct nf_hook_entries *hooks_ipv4[5];
+	struct nf_hook_entries *hooks_ipv6[5];
+} __attribute__((preserve_access_index));
+
+struct net {
+	struct netns_nf nf;
+} __attribute__((preserve_access_index));
+
+typedef struct {
+	struct net *net;
+} __attribute__((preserve_access_index)) possible_net_t;
+
+struct net_device {
+	unsigned short type;
+	possible_net_t nd_net;
+} __attribute__((preserve_access_index));
+
+struct sk_buff {
+	struct net_device *dev;
+	unsigned char *head;
+	unsigned char *data;
+	__u16 network_header;
+} __attribute__((preserve_access_index));
+
+/*
+ * Whether there are rules here that may translate the addresses of what comes
+ * in. The hooks' descriptions lie behind the hooks, in their order.
+ */
+__noinline int
+is_translating(struct __sk_buff *skb)
+{
+	struct sk_buff *inner = (struct sk_buff *)number(skb);
+	struct nf_hook_entries *hooks;
+	struct net *net;
+	struct nf_hook_ops **descriptions, *description;
+	__u32 count;
+
+	/* a kernel without netfilter */
+	if (!bpf_core_field_exists(struct net, nf.hooks_ipv4))
+		return false;
+	net = BPF_CORE_READ(inner, dev, nd_net.net);
+	if (skb->protocol == ETH_IPV6)
+		hooks = BPF_CORE_READ(net, nf.hooks_ipv6[PRE_ROUTING]);
+	else
+		hooks = BPF_CORE_READ(net, nf.hooks_ipv4[PRE_ROUTING]);
+	if (!hooks)
+		return false;
+	count = BPF_CORE_READ(hooks, num_hook_entries);
+	descriptions = (void *)hooks + bpf_core_field_offset(hooks->hooks) +
+		       (__u64)count * sizeof(hooks->hooks[0]);
+	for (int i = 0; i < HOOKS_MAX && i < (int)count; i++) {
+		if (bpf_probe_read_kernel(&description, sizeof(description),
+					  &descriptions[i]) == 0 &&
+		    BPF_CORE_READ(description, priority) == NAT_PRIORITY)
+			return true;
+	}
+	return count > HOOKS_MAX;
+}
+
+enum verdict {
+	NOBODY,
+	SOMEBODY,
+	GUESS, /* for somebody else, if its addresses are still translated */
+};
+
+/*
+ * What a listener or a socket without a peer gets by its port only, it gets
+ * only if the addresses are not translated after this. On lo that is done
+ * before. Nobody can tell of a connection that is being opened; of others the
+ * kernel's connection tracking may know.
+ */
+static __always_inline enum verdict
+doubt(struct __sk_buff *skb, struct ends *end)
+{
+	const struct packet *packet = &end->packet;
+	bool translates =
+	    skb->ifindex != LOOPBACK_IFINDEX && is_translating(skb);
+
+	if (is_opening(packet)) {
+		if (translates)
+			set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
+		return SOMEBODY;
+	}
+	if (translates)
+		return GUESS;
+	if (packet->protocol != IP_TCP)
+		return SOMEBODY;
+	/* it may open a connection after all, by a SYN cookie */
+	set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
+	return (packet->flags & (TCP_RST | TCP_ACK)) == TCP_ACK ? SOMEBODY
+								: NOBODY;
+}
+
+/*
+ * TCP and UDP. Without a socket, or with one in TIME_WAIT, it may be
+ * remembered whose the flow was.
+ */
+static __always_inline enum verdict
+find_by_ports(struct __sk_buff *skb, struct ends *end, __u64 now)
+{
+	struct packet *packet = &end->packet;
+	struct ebpftls_owner *owner = &end->owner;
+	enum found found;
+
+	owner->kind = 0;
+	found = look_up(skb);
+	set_flow(&end->flow, packet, false, FLOW_PORTS);
+	if (is_opening(packet))
+		/* whatever had these ports, this is another connection */
+		bpf_map_delete_elem(&flows, &end->flow);
+	else if (found == NOTHING || found == LISTENER) {
+		if (recall(end, now, FLOW_AGE, owner))
+			return SOMEBODY;
+	} else if (is_closing(packet) && owner->kind == EBPFTLS_OF_PROCESS)
+		remember(end, now, owner, false);
+	if (found == LISTENER || found == ANY_PEER)
+		return doubt(skb, end);
+	return owner->kind != 0 ? SOMEBODY : NOBODY;
+}
+
+/* Neighbour and router discovery is the kernel's. */
+static __always_inline bool
+is_discovery(const struct packet *packet)
+{
+	return packet->v6 && packet->protocol == IP_ICMPV6 &&
+	       packet->transport.type >= 133 && packet->transport.type <= 137;
+}
+
+/* The first fragment says for the others whose they are. */
+static __always_inline bool
+find_later_fragment(struct ends *end, __u64 now, struct ebpftls_owner *owner)
+{
+	bool found;
+
+	set_flow(&end->flow, &end->packet, false, FLOW_FRAGMENT);
+	found = recall(end, now, FRAGMENTS_AGE, owner);
+	if (found && end->packet.last)
+		bpf_map_delete_elem(&flows, &end->flow);
+	return found;
+}
+
+static __always_inline enum verdict
+find_whole(struct __sk_buff *skb, struct ends *end, __u64 now)
+{
+	struct packet *packet = &end->packet;
+	bool echo = is_echo(packet, false), quoted = is_error(packet);
+
+	if (is_discovery(packet) && skb->pkt_type == PACKET_HOST) {
+		set_kind(&end->owner, EBPFTLS_OF_KERNEL);
+		return SOMEBODY;
+	}
+	if (quoted && !read_quoted(skb))
+		return NOBODY;
+	if (echo || (quoted && is_echo(packet, true))) {
+		set_flow(&end->flow, packet, quoted, FLOW_ECHO);
+		return recall(end, now, FLOW_AGE, &end->owner) ? SOMEBODY
+							       : NOBODY;
+	}
+	if (packet->protocol != IP_TCP && packet->protocol != IP_UDP) {
+		set_flow(&end->flow, packet, true, FLOW_RAW);
+		return quoted && packet->id &&
+			       recall(end, now, FLOW_AGE, &end->owner)
+			   ? SOMEBODY
+			   : NOBODY;
+	}
+	if (quoted)
+		turn(packet);
+	return find_by_ports(skb, end, now);
+}
+
+/* Whom what comes in is for; an enum verdict. */
+__noinline int
+find_receiver(struct __sk_buff *skb, __u64 now)
+{
+	struct ends *end = get_ends();
+	struct packet *packet;
+	enum verdict verdict;
+	bool fragments;
+
+	if (!end)
+		return NOBODY;
+	packet = &end->packet;
+	if (skb->protocol == ETH_ARP && skb->pkt_type == PACKET_HOST) {
+		set_kind(&end->owner, EBPFTLS_OF_KERNEL);
+		return SOMEBODY;
+	}
+	if (!read_frame(skb))
+		return NOBODY;
+	if (!packet->first)
+		return find_later_fragment(end, now, &end->owner);
+	/* of an error, the packet that it quotes is what is left then */
+	fragments = !packet->last && !is_error(packet);
+	verdict = find_whole(skb, end, now);
+	if (!fragments || verdict == NOBODY)
+		return verdict;
+	if (verdict == GUESS)
+		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
+	set_flow(&end->flow, packet, false, FLOW_FRAGMENT);
+	remember(end, now, &end->owner, false);
+	return SOMEBODY;
+}
+
+#endif

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0 */
+/*
+ * Whose a socket is: the maps that hold it, and how they are read and
+ * written. Both the hooks (owners.bpf.c) and the capture include this; the
+ * agent sees to it that they mean the same maps.
+ */
+#ifndef EBPFTLS_OWNER_BPF_H
+#define EBPFTLS_OWNER_BPF_H
+
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <stdbool.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "events.h"
+#include "select.bpf.h"
+
+#define AF_INET	   2
+#define AF_INET6   10
+#define AF_PACKET  17
+#define TCP_CLOSE  7 /* also UDP that is not connected */
+#define TCP_LISTEN 10
+#define PF_KTHREAD 0x00200000
+#define SOCK_DEAD  1 /* of skc_flags: closed by whoever had it */
+
+#define SOFTIRQ_OFFSET 0x100 /* of preempt_count: serving one */
+
+#define KNOWN_MAX 16384
+
+/* Keeps clang from proving what the verifier cannot see it has proved. */
+#define opaque(variable) asm volatile("" : "+r"(variable))
+
+/* The few members of the kernel's own structs that are looked at. */
+struct kuid {
+	unsigned int val;
+};
+
+typedef struct kuid kuid_t;
+
+struct cred {
+	kuid_t euid;
+} __attribute__((preserve_access_index));
+
+struct kernfs_node {
+	__u64 id;
+} __attribute__((preserve_access_index));
+
+struct cgroup {
+	struct kernfs_node *kn;
+} __attribute__((preserve_access_index));
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+} __attribute__((preserve_access_index));
+
+struct thread_info {
+	__u32 preempt_count;
+} __attribute__((preserve_access_index));
+
+struct task_struct {
+	struct thread_info thread_info;
+	void *stack;
+	unsigned int flags;
+	int pid;
+	int tgid;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	__u64 start_boottime;
+	const struct cred *cred;
+	char comm[16];
+	struct css_set *cgroups;
+	__u64 self_exec_id;
+} __attribute__((preserve_access_index));
+
+struct file;
+
+struct socket {
+	struct file *file;
+	struct sock *sk;
+} __attribute__((preserve_access_index));
+
+struct sock_common {
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	unsigned char skc_net_refcnt : 1;
+	unsigned long skc_flags;
+} __attribute__((preserve_access_index));
+
+typedef struct {
+	int owned;
+} __attribute__((preserve_access_index)) socket_lock_t;
+
+struct bpf_prog;
+
+struct sock_reuseport {
+	struct bpf_prog *prog;
+} __attribute__((preserve_access_index));
+
+struct sock {
+	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
+	struct socket *sk_socket;
+	struct sock_reuseport *sk_reuseport_cb;
+} __attribute__((preserve_access_index));
+
+/*
+ * What a socket's storage holds. Several CPUs may write and read it at once,
+ * without a lock, as not all programs may take one: `check` shows whether
+ * what was read is of one piece.
+ */
+struct held {
+	struct ebpftls_owner owner;
+	__u64 program; /* counts what the process has executed */
+	__u64 sock;    /* that it was written for: an accepted one's is not */
+	__u64 check;
+	__u64 seen; /* in a frame, and the agent has been told */
+};
+
+struct old {
+	struct ebpftls_owner owner;
+	__u64 listens; /* what was found was a listener */
+};
+
+struct process {
+	__u64 start;
+	__u32 pid;
+	__u32 program; /* OLD: not known which */
+};
+
+#define OLD ((__u32)-1)
+
+/* Who used a socket last; an accepted one begins as the listener was. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct held);
+} owners SEC(".maps");
+
+/*
+ * Who had a socket when the capture began, as far as nobody has used it since.
+ * Apart, so that what comes to know it late never replaces what is newer.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct old);
+} old_owners SEC(".maps");
+
+/* Of whom the agent has been told: 1, and that they are in a frame: 2. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, KNOWN_MAX);
+	__type(key, struct process);
+	__type(value, __u8);
+} known SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096); /* a good many: the agent */
+} owner_events SEC(".maps");
+
+/* Programs of all kinds may look into the current task. */
+const volatile bool task_btf;
+
+/* Bytes, of a task in the kernel. */
+const volatile __u32 stack_size;
+
+/* Both branches are there; the verifier takes one away. */
+#define READ(from, member) \
+	(task_btf ? (from)->member : BPF_CORE_READ(from, member))
+
+static __always_inline struct task_struct *
+current(void)
+{
+	if (task_btf)
+		return (struct task_struct *)bpf_get_current_task_btf();
+	return (struct task_struct *)bpf_get_current_task();
+}
+
+static __always_inline bool
+is_kthread(struct task_struct *task)
+{
+	return READ(task, flags) & PF_KTHREAD;
+}
+
+/*
+ * The same address, as a number: what it points to may be probed. To swap the
+ * bytes of a pointer makes a number of it, to swap them again makes it whole.
+ */
+static __always_inline __u64
+number(void *pointer)
+{
+	__u64 value = (__u64)pointer;
+
+	asm volatile("%0 = be64 %0\n\t%0 = be64 %0" : "+r"(value));
+	return value;
+}
+
+/*
+ * Whether the current process itself is at work, and has not merely been
+ * interrupted: soft interrupts have a stack of their own, or a count where
+ * they do not.
+ */
+static __always_inline bool
+is_calling(struct task_struct *task)
+{
+	__u64 stack = (__u64)READ(task, stack), frame;
+	__u32 count = 0;
+
+	asm volatile("%0 = r10" : "=r"(frame));
+	if (frame < stack || frame >= stack + stack_size || is_kthread(task))
+		return false;
+	if (bpf_core_field_exists(struct thread_info, preempt_count))
+		bpf_core_read(&count, sizeof(count),
+			      &task->thread_info.preempt_count);
+	return !(count & SOFTIRQ_OFFSET);
+}
+
+/* As long as the owner of a TCP socket is at work, it has it locked. */
+static __always_inline bool
+is_locked(__u64 sk)
+{
+	struct sock *inner = (struct sock *)sk;
+
+	return BPF_CORE_READ(inner, sk_lock.owned) != 0;
+}
+
+/* Whether a process's own call sends what is on its way out of `sk` now. */
+static __always_inline bool
+is_sending(struct task_struct *task, struct bpf_sock *sk)
+{
+	if (!is_calling(task))
+		return false;
+	return sk->family == AF_PACKET || sk->protocol != IPPROTO_TCP ||
+	       is_locked(number(sk));
+}
+
+/* A process has made it, and has not closed it. */
+static __always_inline bool
+is_file(__u64 sk)
+{
+	struct sock *inner = (struct sock *)sk;
+
+	return BPF_CORE_READ(inner, sk_socket, file) != NULL;
+}
+
+/* Any error in one word changes the sum, for the factors are odd. */
+static __always_inline __u64
+sum(const struct held *held)
+{
+	const __u64 *word = (const __u64 *)held;
+
+	return word[0] * 0x9e3779b97f4a7c15 ^ word[1] * 0xc2b2ae3d27d4eb4f ^
+	       word[2] * 0x165667b19e3779f9 ^ word[3] * 0xd6e8feb86659fd93 ^
+	       word[4] * 0xff51afd7ed558ccd ^ word[5] * 0xc4ceb9fe1a85ec53 ^
+	       word[6] * 0x2545f4914f6cdd1d ^ word[7] * 0xd1342543de82ef95;
+}
+
+/*
+ * A process is what the leader of its threads is. Other structs are reached by
+ * probing: to check a way that goes by their types takes the verifier longer
+ * than all the rest.
+ */
+static __always_inline void
+describe_leader(struct ebpftls_owner *owner, struct task_struct *task)
+{
+	__u64 *comm = (__u64 *)owner->comm;
+
+	if (task_btf && task->pid == task->tgid) {
+		owner->start = task->start_boottime;
+		comm[0] = *(__u64 *)&task->comm[0];
+		comm[1] = *(__u64 *)&task->comm[8];
+	} else {
+		struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+
+		owner->start = BPF_CORE_READ(leader, start_boottime);
+		bpf_core_read(owner->comm, sizeof(owner->comm), &leader->comm);
+	}
+	owner->comm[15] = '\0';
+}
+
+static __always_inline void
+describe(struct held *held, __u64 sk, struct task_struct *task)
+{
+	describe_leader(&held->owner, task);
+	held->owner.cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	held->owner.pid = READ(task, tgid);
+	held->owner.tid = READ(task, pid);
+	held->owner.uid = BPF_CORE_READ(task, cred, euid.val);
+	held->owner.kind = EBPFTLS_OF_PROCESS;
+	held->owner.chosen = 0;
+	held->program = READ(task, self_exec_id);
+	held->sock = sk;
+	held->check = sum(held);
+	held->seen = 0;
+}
+
+/* Tells the agent of a process that it does not know yet. */
+static __always_inline void
+announce(const struct held *held, struct task_struct *task)
+{
+	struct process process = {
+		.start = held->owner.start,
+		.pid = held->owner.pid,
+		.program = (__u32)held->program,
+	};
+	struct ebpftls_newcomer *newcomer;
+	__u8 yes = 1;
+
+	if (bpf_map_lookup_elem(&known, &process))
+		return;
+	newcomer = bpf_ringbuf_reserve(&owner_events, sizeof(*newcomer), 0);
+	if (!newcomer)
+		return;
+	newcomer->owner = held->owner;
+	newcomer->parent = BPF_CORE_READ(task, real_parent, tgid);
+	newcomer->seen = 0;
+	bpf_ringbuf_submit(newcomer, 0);
+	bpf_map_update_elem(&known, &process, &yes, BPF_ANY);
+}
+
+/* A frame of this process is being captured. */
+static __always_inline void
+tell_seen(const struct ebpftls_owner *owner, __u64 program)
+{
+	struct process process = {
+		.start = owner->start,
+		.pid = owner->pid,
+		.program = (__u32)program,
+	};
+	__u8 *told = bpf_map_lookup_elem(&known, &process), seen = 2;
+	struct ebpftls_newcomer *newcomer;
+
+	if (told && *told == seen)
+		return;
+	newcomer = bpf_ringbuf_reserve(&owner_events, sizeof(*newcomer), 0);
+	if (!newcomer)
+		return;
+	newcomer->owner = *owner;
+	newcomer->parent = 0;
+	newcomer->seen = 1;
+	bpf_ringbuf_submit(newcomer, 0);
+	bpf_map_update_elem(&known, &process, &seen, BPF_ANY);
+}
+
+static __always_inline bool
+is_same(const struct held *a, const struct held *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+	__u64 difference = 0;
+
+#pragma unroll
+	for (int i = 0; i < (int)(offsetof(struct held, seen) / sizeof(*x));
+	     i++)
+		difference |= x[i] ^ y[i];
+	return difference == 0;
+}
+
+/* The storage of the socket that the current process is sending through. */
+static __always_inline struct held *
+held_by(struct bpf_sock *sk)
+{
+	struct held *held = bpf_sk_storage_get(&owners, sk, NULL, 0);
+
+	if (held || !is_file(number(sk)))
+		return held;
+	return bpf_sk_storage_get(&owners, sk, NULL,
+				  BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+/* Whether they say the same of the process, whichever its thread. */
+static __always_inline bool
+is_same_process(const struct held *a, const struct held *b)
+{
+	const __u64 *x = (const __u64 *)a->owner.comm;
+	const __u64 *y = (const __u64 *)b->owner.comm;
+
+	return a->owner.start == b->owner.start &&
+	       a->owner.cgroup == b->owner.cgroup &&
+	       a->owner.pid == b->owner.pid && a->owner.uid == b->owner.uid &&
+	       a->owner.kind == b->owner.kind && a->program == b->program &&
+	       x[0] == y[0] && x[1] == y[1];
+}
+
+/* A verdict holds as long as the process stays what it is. */
+static __always_inline void
+judge(struct held *now, const struct held *held, struct task_struct *task)
+{
+	bool before = held->owner.chosen;
+
+	if (is_same_process(now, held) && sum(held) == held->check)
+		now->owner.chosen = before;
+	else
+		now->owner.chosen = choose(&now->owner, task, before);
+	now->check = sum(now);
+}
+
+/* The socket that `held` belongs to is used by `task` now. */
+static __always_inline void
+take(struct held *held, struct held *now, struct task_struct *task)
+{
+	if (selection.kinds)
+		judge(now, held, task);
+	if (is_same(held, now))
+		return;
+	*held = *now;
+	announce(now, task);
+}
+
+#endif
