@@ -15,6 +15,7 @@ enum block_type {
 	BLOCK_PACKET = 6,
 	BLOCK_SECRETS = 10,
 	BLOCK_SECTION = 0x0a0d0d0a,
+	BLOCK_PROCESS = 0x80000001u,
 };
 
 /* Some mean different things in different blocks. */
@@ -31,6 +32,7 @@ enum option {
 	IF_OS = 12,
 	EPB_FLAGS = 2,
 	EPB_DROPCOUNT = 4,
+	PROCESS_NAME = 2,
 	ISB_STARTTIME = 2,
 	ISB_ENDTIME = 3,
 	ISB_IFRECV = 4,
@@ -262,27 +264,44 @@ ebpftls_blocks_interface(struct ebpftls_blocks *blocks,
 	return end_options(&block);
 }
 
-size_t
-ebpftls_blocks_packet_size(const struct ebpftls_record *record)
+static size_t
+options_size(const struct ebpftls_record *record)
 {
-	size_t size = sizeof(struct packet_header) + padded(record->caplen) + 4;
+	size_t size = record->options_size;
 
 	if (record->direction != 0)
 		size += 8;
 	if (record->dropped != 0)
 		size += 12;
-	if (record->direction != 0 || record->dropped != 0)
-		size += 4;
-	return size;
+	return size > 0 ? size + 4 : 0;
 }
 
-/* Writes what ebpftls_blocks_packet_size() counts. */
+size_t
+ebpftls_blocks_packet_size(const struct ebpftls_record *record)
+{
+	return sizeof(struct packet_header) + padded(record->caplen) +
+	       options_size(record) + 4;
+}
+
+uint8_t *
+ebpftls_blocks_option(uint8_t *at, enum ebpftls_option code, const void *bytes,
+		      size_t size)
+{
+	memcpy(at, (uint16_t[]){ (uint16_t)code, (uint16_t)size }, 4);
+	memcpy(at + 4, bytes, size);
+	memset(at + 4 + size, 0, padded(size) - size);
+	return at + 4 + padded(size);
+}
+
+/* Writes what options_size() counts. */
 static void
 packet_options(uint8_t *at, const struct ebpftls_record *record)
 {
 	const uint32_t flags[] = { record->direction };
 	const uint64_t dropped[] = { record->dropped };
 
+	if (options_size(record) == 0)
+		return;
 	if (record->direction != 0) {
 		memcpy(at, (uint16_t[]){ EPB_FLAGS, sizeof(flags) }, 4);
 		memcpy(at + 4, flags, sizeof(flags));
@@ -293,8 +312,9 @@ packet_options(uint8_t *at, const struct ebpftls_record *record)
 		memcpy(at + 4, dropped, sizeof(dropped));
 		at += 12;
 	}
-	if (record->direction != 0 || record->dropped != 0)
-		memset(at, 0, 4);
+	if (record->options_size > 0)
+		memcpy(at, record->options, record->options_size);
+	memset(at + record->options_size, 0, 4);
 }
 
 /* For each packet of a capture, and so not made of the parts above. */
@@ -325,6 +345,17 @@ ebpftls_blocks_packet(struct ebpftls_blocks *blocks,
 	memcpy(blocks->bytes + blocks->size + size - 4, &header.length, 4);
 	blocks->size += size;
 	return true;
+}
+
+bool
+ebpftls_blocks_process(struct ebpftls_blocks *blocks, uint32_t pid,
+		       const char *name, size_t length)
+{
+	struct block block = begin(blocks, BLOCK_PROCESS);
+
+	put_number(&block, pid);
+	put_option(&block, PROCESS_NAME, name, length);
+	return end_options(&block);
 }
 
 static struct block
@@ -371,6 +402,7 @@ ebpftls_blocks_statistics(struct ebpftls_blocks *blocks, uint64_t from,
 	put(&block, &time, sizeof(time));
 	if (totals->comment != NULL)
 		put_text(&block, OPTION_COMMENT, totals->comment);
+	put(&block, totals->options, totals->options_size);
 	put_time(&block, ISB_STARTTIME, timestamp(from, nanoseconds));
 	put_time(&block, ISB_ENDTIME, time);
 	put_count(&block, ISB_IFRECV, totals->received);

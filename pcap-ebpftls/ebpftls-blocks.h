@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "events.h"
+
 /* All zero is empty and has no memory yet. */
 struct ebpftls_blocks {
 	uint8_t *bytes;
@@ -34,6 +36,19 @@ struct ebpftls_record {
 	uint32_t len;
 	uint32_t dropped;  /* packets lost just before this one */
 	uint8_t direction; /* of epb_flags: 0 unknown, 1 in, 2 out */
+
+	const struct ebpftls_owner *sender;   /* NULL: nobody here */
+	const struct ebpftls_owner *receiver; /* likewise */
+	const uint8_t *options; /* what is said of these: whole options */
+	size_t options_size;
+};
+
+/* Of packets. */
+enum ebpftls_option {
+	EBPFTLS_OPTION_COMMENT = 1,
+	EBPFTLS_OPTION_THREAD = 8,	   /* pid and tid */
+	EBPFTLS_OPTION_PROCESS = 32769,	   /* number of a process block */
+	EBPFTLS_OPTION_TO_PROCESS = 32771, /* the receiver's */
 };
 
 /* For the statistics block at a file's end. */
@@ -41,7 +56,9 @@ struct ebpftls_totals {
 	uint64_t received;
 	uint64_t dropped;
 	uint64_t if_dropped;
-	const char *comment; /* or NULL */
+	const char *comment;	/* or NULL */
+	const uint8_t *options; /* more of them, whole */
+	size_t options_size;
 };
 
 /*
@@ -65,6 +82,20 @@ size_t ebpftls_blocks_packet_size(const struct ebpftls_record *record);
 bool ebpftls_blocks_packet(struct ebpftls_blocks *blocks,
 			   const struct ebpftls_record *record,
 			   bool nanoseconds, const uint8_t *bytes);
+
+/*
+ * Writes one option to memory of the caller's, where there is room for
+ * `size` bytes and 7 more. Returns where the next one goes.
+ */
+uint8_t *ebpftls_blocks_option(uint8_t *at, enum ebpftls_option code,
+			       const void *bytes, size_t size);
+
+/*
+ * A process, of which packets then tell by the number of its block: the
+ * first of a section is number 0. Darwin's, which Wireshark knows.
+ */
+bool ebpftls_blocks_process(struct ebpftls_blocks *blocks, uint32_t pid,
+			    const char *name, size_t length);
 
 /* TLS key log lines. */
 bool ebpftls_blocks_secrets(struct ebpftls_blocks *blocks, const char *lines,

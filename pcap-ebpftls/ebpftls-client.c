@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ebpftls-control-io.h"
@@ -30,6 +31,9 @@
 /* An agent takes milliseconds to go; a capture that lives on elsewhere
  * after a fork() must not hold up who closes its own copy for long. */
 #define STOP_MS 1000
+
+/* Of messages that are taken in at once. */
+#define AT_ONCE 1024
 
 #define RINGS_LIMIT 65536
 
@@ -158,18 +162,54 @@ reach_agent(int *netns, struct ebpftls_failure *failure)
 		    strerror(-sock));
 }
 
+static int64_t
+milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/*
+ * Messages that no question is answered by, and that may come at any time.
+ * False: it is none of them.
+ */
+static bool
+take_news(struct ebpftls_client *client, int type,
+	  const union ebpftls_any_message *message)
+{
+	switch (type) {
+	case EBPFTLS_PROCESS:
+		if (client->process != NULL)
+			client->process(client->context, &message->process);
+		return true;
+	case EBPFTLS_NOTE:
+		memcpy(client->note, message->note.text, sizeof(client->note));
+		client->notes++;
+		return true;
+	case EBPFTLS_GONE:
+		client->gone = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* The next message, which has to come in time. Returns its type or -1. */
 static int
-await(struct ebpftls_client *client, union ebpftls_any_message *message,
-      int fds[EBPFTLS_RINGS_MAX], size_t *count,
-      struct ebpftls_failure *failure)
+await_any(struct ebpftls_client *client, int64_t until,
+	  union ebpftls_any_message *message, int fds[EBPFTLS_RINGS_MAX],
+	  size_t *count, struct ebpftls_failure *failure)
 {
 	struct pollfd wait = { .fd = client->sock, .events = POLLIN };
+	int64_t left;
 	int type;
 
-	do
-		type = poll(&wait, 1, ANSWER_MS);
-	while (type < 0 && errno == EINTR);
+	do {
+		left = until - milliseconds();
+		type = poll(&wait, 1, left > 0 ? (int)left : 0);
+	} while (type < 0 && errno == EINTR);
 	if (type == 0)
 		return fail(failure, EBPFTLS_REASON_OTHER,
 			    "the ebpftls agent does not answer");
@@ -188,6 +228,22 @@ await(struct ebpftls_client *client, union ebpftls_any_message *message,
 		return fail(failure, message->error.reason, "%s",
 			    message->error.text);
 	}
+	return type;
+}
+
+/* The next one that may be an answer. */
+static int
+await(struct ebpftls_client *client, union ebpftls_any_message *message,
+      int fds[EBPFTLS_RINGS_MAX], size_t *count,
+      struct ebpftls_failure *failure)
+{
+	const int64_t until = milliseconds() + ANSWER_MS;
+	int type;
+
+	while ((type = await_any(client, until, message, fds, count, failure)) >
+		   0 &&
+	       take_news(client, type, message))
+		ebpftls_control_close(fds, *count);
 	return type;
 }
 
@@ -220,6 +276,7 @@ take_opened(struct ebpftls_client *client, const struct ebpftls_opened *opened,
 	client->ring_size = opened->ring_size;
 	client->counters = opened->counters;
 	client->hatype = opened->hatype;
+	memcpy(client->no_owners, opened->no_owners, sizeof(client->no_owners));
 	client->rings = calloc(opened->rings, sizeof(*client->rings));
 	if (client->rings == NULL)
 		return fail(failure, EBPFTLS_REASON_OTHER, "out of memory");
@@ -307,22 +364,6 @@ ebpftls_client_start(struct ebpftls_client *client,
 	return result;
 }
 
-/* The next message but one that says that the interface is gone. */
-static int
-await_secrets(struct ebpftls_client *client, union ebpftls_any_message *message,
-	      int fds[EBPFTLS_RINGS_MAX], size_t *count,
-	      struct ebpftls_failure *failure)
-{
-	int type;
-
-	while ((type = await(client, message, fds, count, failure)) ==
-	       EBPFTLS_GONE) {
-		ebpftls_control_close(fds, *count);
-		client->gone = true;
-	}
-	return type;
-}
-
 int
 ebpftls_client_secrets(struct ebpftls_client *client, size_t *size,
 		       struct ebpftls_failure *failure)
@@ -338,7 +379,7 @@ ebpftls_client_secrets(struct ebpftls_client *client, size_t *size,
 		return fail(failure, EBPFTLS_REASON_OTHER,
 			    "cannot speak to the ebpftls agent: %s",
 			    strerror(-type));
-	type = await_secrets(client, &message, fds, &count, failure);
+	type = await(client, &message, fds, &count, failure);
 	if (type < 0)
 		return -1;
 	if (type == EBPFTLS_SECRETS_ON && count == 1 &&
@@ -354,34 +395,40 @@ ebpftls_client_secrets(struct ebpftls_client *client, size_t *size,
 	return confused(failure);
 }
 
-int
-ebpftls_client_check(struct ebpftls_client *client,
-		     struct ebpftls_failure *failure)
+/* False: there is nothing. */
+static bool
+take_next(struct ebpftls_client *client)
 {
 	struct pollfd wait = { .fd = client->sock, .events = POLLIN };
 	union ebpftls_any_message message;
 	int fds[EBPFTLS_RINGS_MAX], type;
 	size_t count;
 
-	if (client->gone)
-		return fail(failure, EBPFTLS_REASON_OTHER, "%s", GONE);
 	if (poll(&wait, 1, 0) <= 0)
-		return 0;
+		return false;
 	type = ebpftls_control_receive(client->sock, &message, fds, &count);
 	if (type > 0)
 		ebpftls_control_close(fds, count);
-	if (type == EBPFTLS_NOTE) {
-		memcpy(client->note, message.note.text, sizeof(client->note));
-		client->notes++;
-		return 0;
-	}
 	/* nobody waits for these any more */
-	if (type == EBPFTLS_SECRETS_ON || type == EBPFTLS_SECRETS_OFF)
-		return 0;
-	if (type == EBPFTLS_GONE)
+	if (!take_news(client, type, &message) && type != EBPFTLS_SECRETS_ON &&
+	    type != EBPFTLS_SECRETS_OFF)
+		client->ended = true;
+	return true;
+}
+
+int
+ebpftls_client_check(struct ebpftls_client *client,
+		     struct ebpftls_failure *failure)
+{
+	for (int i = 0; i < AT_ONCE && !client->ended && take_next(client); i++)
+		;
+	if (client->gone)
 		return fail(failure, EBPFTLS_REASON_OTHER, "%s", GONE);
-	return fail(failure, EBPFTLS_REASON_OTHER,
+	if (client->ended)
+		return fail(
+		    failure, EBPFTLS_REASON_OTHER,
 		    "the ebpftls agent has ended, and the capture with it");
+	return 0;
 }
 
 void

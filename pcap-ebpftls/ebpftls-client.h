@@ -22,9 +22,15 @@ struct ebpftls_client {
 	uint32_t ring_size;
 	uint32_t counters;
 	uint32_t hatype;
-	bool gone; /* the agent said so while something else was awaited */
+	bool gone;		      /* the interface, as the agent said */
+	bool ended;		      /* the agent, or what it says */
 	char note[EBPFTLS_TEXT_SIZE]; /* the last, or "" */
 	uint32_t notes;
+	char no_owners[EBPFTLS_TEXT_SIZE]; /* why frames have none, or "" */
+
+	/* Called with what comes, set after init; may be NULL. */
+	void (*process)(void *context, const struct ebpftls_process *process);
+	void *context;
 };
 
 struct ebpftls_failure {
@@ -44,9 +50,9 @@ int ebpftls_client_start(struct ebpftls_client *client,
 			 struct ebpftls_failure *failure);
 
 /*
- * What has come from the agent. Returns 0 while there is nothing new and the
- * capture goes on, -1 when it has ended: `failure` says why, with the text
- * that pcap-linux.c has for an interface that is gone.
+ * Takes in all that has come from the agent, with one system call if that is
+ * nothing. Returns 0 while the capture goes on, -1 when it has ended: `failure`
+ * says why, with the text that pcap-linux.c has for an interface that is gone.
  */
 int ebpftls_client_check(struct ebpftls_client *client,
 			 struct ebpftls_failure *failure);

@@ -25,12 +25,17 @@ struct ebpftls_device {
 
 	bool classic;			/* savefile=pcap */
 	bool no_secrets;		/* secrets=off */
+	unsigned int naming;		/* process=, EBPFTLS_BY_*; 0: off */
 	uint32_t hold_ms;		/* hold=MILLISECONDS */
 	char keylog[EBPFTLS_PATH_SIZE]; /* keylog=PATH, or "" */
+	struct ebpftls_wants wants;	/* pid=, uid=, comm=, ... */
 };
 
 /* Whether the name is meant for us. Looks at nothing but the name. */
 bool ebpftls_device_is_ours(const char *name);
+
+/* Whether the capture is for some processes only. */
+bool ebpftls_device_selects(const struct ebpftls_device *device);
 
 /*
  * Takes the string apart. Returns 0 or the reason why it names no device,

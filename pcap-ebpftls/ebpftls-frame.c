@@ -14,9 +14,13 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "ebpftls-pktap.h"
+
 #define VLAN_TAG_SIZE 4
 
-_Static_assert(SLL2_HDR_LEN + VLAN_TAG_SIZE <= EBPFTLS_HEADROOM, "headroom");
+_Static_assert(EBPFTLS_PKTAP_SIZE + SLL2_HDR_LEN + VLAN_TAG_SIZE <=
+		   EBPFTLS_HEADROOM,
+	       "headroom");
 
 struct vlan_tag {
 	uint16_t tpid;
@@ -106,6 +110,21 @@ read_tags(struct ebpftls_packet *packet, const struct ebpftls_frame *frame,
 	}
 }
 
+uint32_t
+ebpftls_frame_link_size(enum ebpftls_link link)
+{
+	switch (link) {
+	case EBPFTLS_LINK_ETHERNET:
+		return ETH_HLEN;
+	case EBPFTLS_LINK_SLL:
+		return SLL_HDR_LEN;
+	case EBPFTLS_LINK_SLL2:
+		return SLL2_HDR_LEN;
+	default:
+		return 0;
+	}
+}
+
 /* Replaces what stands before the network header. */
 static void
 cook(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
@@ -115,7 +134,7 @@ cook(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
 	uint8_t *bytes = ebpftls_ring_own(ring);
 	uint8_t address[SLL_ADDRLEN];
 	uint8_t address_len = sender_address(frame, bytes, address);
-	uint32_t size = link == EBPFTLS_LINK_SLL ? SLL_HDR_LEN : SLL2_HDR_LEN;
+	uint32_t size = ebpftls_frame_link_size(link);
 	/* a sender that never set it: the kernel takes the frame's start */
 	uint32_t skip = frame->network <= frame->len ? frame->network : 0;
 
@@ -205,4 +224,16 @@ ebpftls_frame_finish(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
 		restore_tag(packet, ring, tag_at);
 	if (packet->caplen > snaplen)
 		packet->caplen = snaplen;
+}
+
+uint8_t *
+ebpftls_frame_prepend(struct ebpftls_packet *packet, struct ebpftls_ring *ring,
+		      uint32_t size)
+{
+	uint8_t *bytes = own_bytes(packet, ring) - size;
+
+	packet->bytes = bytes;
+	packet->caplen += size;
+	packet->len += size;
+	return bytes;
 }

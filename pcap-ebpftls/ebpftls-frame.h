@@ -40,4 +40,11 @@ void ebpftls_frame_finish(struct ebpftls_packet *packet,
 			  struct ebpftls_ring *ring, enum ebpftls_link link,
 			  uint32_t snaplen);
 
+/* The size of the link-layer header, without tags. */
+uint32_t ebpftls_frame_link_size(enum ebpftls_link link);
+
+/* Room for a header before the finished packet, which it is now part of. */
+uint8_t *ebpftls_frame_prepend(struct ebpftls_packet *packet,
+			       struct ebpftls_ring *ring, uint32_t size);
+
 #endif

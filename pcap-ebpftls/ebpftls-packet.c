@@ -5,10 +5,16 @@
  */
 #include "ebpftls-packet.h"
 
+#include "ebpftls-pktap.h"
+
 #define LINKTYPE_ETHERNET   1
 #define LINKTYPE_RAW	    101
 #define LINKTYPE_LINUX_SLL  113
+#define LINKTYPE_PKTAP	    258
 #define LINKTYPE_LINUX_SLL2 276
+
+/* As PKTAP's header has it: this one link type has another number there. */
+#define DLT_RAW 12
 
 #define TYPE_IPV4   0x0800
 #define TYPE_IPV6   0x86dd
@@ -62,6 +68,20 @@ limit(struct view *view, uint32_t len)
 		view->left = len;
 }
 
+/* Behind our header of PKTAP. Returns the link type there; -1: none. */
+static int
+skip_pktap(struct view *view)
+{
+	const uint8_t *dlt;
+
+	if (!advance(view, EBPFTLS_PKTAP_SIZE))
+		return -1;
+	dlt = view->at - EBPFTLS_PKTAP_SIZE + 8;
+	if (dlt[0] == DLT_RAW && dlt[1] == 0)
+		return LINKTYPE_RAW;
+	return dlt[1] << 8 | dlt[0]; /* none has more bits */
+}
+
 /* Behind the link-layer header and all VLAN tags; 0: no IP. */
 static uint16_t
 skip_link(struct view *view, int linktype)
@@ -77,6 +97,8 @@ skip_link(struct view *view, int linktype)
 	};
 	uint16_t type;
 
+	if (linktype == LINKTYPE_PKTAP)
+		linktype = skip_pktap(view);
 	if (linktype == LINKTYPE_RAW) {
 		if (view->left == 0)
 			return 0;

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "ebpftls-naming.h"
 #include "ebpftls-output.h"
 
 #define SECOND	    UINT64_C(1000000000)
@@ -43,7 +44,8 @@ struct ebpftls_savefile {
 
 	uint32_t linktype;
 	bool nanoseconds;
-	uint64_t begun; /* wall clock */
+	uint64_t begun;		       /* wall clock */
+	struct ebpftls_naming *naming; /* or NULL */
 
 	struct held *head;
 	struct held **tail;
@@ -389,6 +391,29 @@ queue_free(struct ebpftls_savefile *save)
 	save->held_bytes = 0;
 }
 
+/* --- whose a packet is --------------------------------------------------- */
+
+/* Blocks for it go ahead of what is held, as secrets do. */
+static void
+name_owners(struct ebpftls_savefile *save, struct ebpftls_record *record)
+{
+	struct ebpftls_output *output = &save->output;
+
+	if (save->naming == NULL)
+		return;
+	ebpftls_output_prepare(output, EBPFTLS_NAMING_BLOCKS_MAX,
+			       save->files->now);
+	ebpftls_naming_packet(save->naming, save->files->people, record,
+			      &output->blocks);
+}
+
+static void
+stop_naming(struct ebpftls_savefile *save)
+{
+	ebpftls_naming_free(save->naming);
+	save->naming = NULL;
+}
+
 /* --- one file ------------------------------------------------------------ */
 
 static uint64_t
@@ -424,6 +449,7 @@ discard(struct ebpftls_savefile *save)
 		table_remove(save->output.file);
 	ebpftls_output_close(&save->output);
 	queue_free(save);
+	stop_naming(save);
 	free(save);
 }
 
@@ -466,12 +492,18 @@ write_head(struct ebpftls_savefile *save,
 	   const struct ebpftls_interface *interface)
 {
 	struct ebpftls_output *output = &save->output;
+	struct ebpftls_savefiles *files = save->files;
 
+	if (files->people != NULL && files->naming != 0) {
+		save->naming = ebpftls_naming_new(files->naming, files->boot);
+		if (save->naming == NULL)
+			return false;
+	}
 	if (!ebpftls_blocks_section(&output->blocks, APPLICATION) ||
 	    !ebpftls_blocks_interface(&output->blocks, interface))
 		return false;
-	if (save->files->flows != NULL)
-		ebpftls_flows_open(save->files->flows, repeat, save);
+	if (files->flows != NULL)
+		ebpftls_flows_open(files->flows, repeat, save);
 	ebpftls_output_write(output);
 	return !output->failed;
 }
@@ -541,22 +573,24 @@ look_at(struct ebpftls_savefile *save, const struct ebpftls_record *record,
 
 void
 ebpftls_savefile_packet(struct ebpftls_savefile *save,
-			const struct ebpftls_record *record,
+			const struct ebpftls_record *given,
 			const uint8_t *bytes, uint64_t now)
 {
 	struct ebpftls_savefiles *files = save->files;
 	struct ebpftls_output *output = &save->output;
+	struct ebpftls_record record = *given;
 	const struct ebpftls_need *need;
 
 	ebpftls_savefiles_lock(files);
 	files->now = now;
 	free_all(&save->spent);
-	need = look_at(save, record, bytes);
+	need = look_at(save, &record, bytes);
+	name_owners(save, &record);
 	if ((save->head == NULL && may_go(save, need)) ||
-	    !hold(save, record, bytes, need)) {
+	    !hold(save, &record, bytes, need)) {
 		let_go_all(save);
 		make_way(save, need);
-		write_packet(save, record, bytes);
+		write_packet(save, &record, bytes);
 	} else if (is_overdue(save)) {
 		release(save);
 	}
@@ -695,12 +729,18 @@ static void
 write_statistics(struct ebpftls_savefile *save)
 {
 	struct ebpftls_totals totals = { .comment = NULL };
+	uint8_t *rest = NULL;
 
 	save->files->totals(save->files->context, &totals);
+	if (save->naming != NULL)
+		rest = ebpftls_naming_rest(save->naming, save->files->people,
+					   &totals.options_size);
+	totals.options = rest;
 	if (!ebpftls_blocks_statistics(&save->output.blocks, save->begun,
 				       wall_clock(), save->nanoseconds,
 				       &totals))
 		save->output.failed = true;
+	free(rest);
 }
 
 /* Closes the oldest of the ended files that are too many or too old. */
@@ -726,6 +766,7 @@ static void
 retire(struct ebpftls_savefile *save)
 {
 	table_remove(save->output.file);
+	stop_naming(save);
 	save->ended = save->files->now;
 	if (save->files != &orphans && ebpftls_output_keep_rooms(&save->output))
 		discard_ended(save->files);
@@ -839,10 +880,11 @@ ebpftls_savefiles_due(struct ebpftls_savefiles *files)
 	return due;
 }
 
-/* Its rooms stay empty now. */
+/* Its rooms stay empty now, and its packets are nobody's. */
 static void
 make_orphan(struct ebpftls_savefile *save)
 {
+	stop_naming(save);
 	ebpftls_savefiles_lock(&orphans);
 	save->files->first = save->next;
 	save->files = &orphans;

@@ -23,6 +23,7 @@
 #include "ebpftls-blocks.h"
 #include "ebpftls-flow.h"
 #include "ebpftls-keys.h"
+#include "ebpftls-people.h"
 
 /* While a packet is held, secrets are looked for this often: nanoseconds. */
 #define EBPFTLS_LOOK UINT64_C(2000000)
@@ -49,6 +50,10 @@ struct ebpftls_savefiles {
 	struct ebpftls_flows *flows;
 	uint64_t hold;	   /* nanoseconds */
 	size_t hold_bytes; /* more than this is never held */
+
+	struct ebpftls_people *people; /* NULL: no packet says whose it is */
+	unsigned int naming;	       /* EBPFTLS_BY_* */
+	uint64_t boot; /* wall clock time of the machine's start, nanoseconds */
 
 	/*
 	 * Takes the secrets that come until the monotonic time `until` and

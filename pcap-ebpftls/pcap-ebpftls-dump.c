@@ -30,6 +30,9 @@
 #define FLOWS_MAX	16384
 #define CONNECTIONS_MAX 16384
 
+/* Processes of which the facts are remembered. */
+#define PEOPLE_MAX 8192
+
 /* More than this is never held back. */
 #define HOLD_BYTES ((size_t)64 << 20)
 
@@ -106,19 +109,6 @@ add_text(char *text, size_t size, const char *format, ...)
 	va_end(args);
 }
 
-/* What the agent has said since the read loop last listened. */
-static void
-hear_agent(struct pcap_ebpftls *handle)
-{
-	struct ebpftls_failure ignored;
-	uint32_t notes;
-
-	do
-		notes = handle->client.notes;
-	while (ebpftls_client_check(&handle->client, &ignored) == 0 &&
-	       handle->client.notes != notes);
-}
-
 /* Why something in the file may stay encrypted; "" if there is no reason. */
 static void
 describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
@@ -130,6 +120,9 @@ describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 	if (handle->no_secrets.text[0] != '\0')
 		add_text(text, size, "no TLS secrets: %s\n",
 			 handle->no_secrets.text);
+	if (client->no_owners[0] != '\0')
+		add_text(text, size, "packets do not name processes: %s\n",
+			 client->no_owners);
 	if (handle->savefiles.flows == NULL)
 		return;
 	older = ebpftls_flows_older(handle->savefiles.flows);
@@ -156,15 +149,48 @@ static void
 add_up(void *context, struct ebpftls_totals *totals)
 {
 	struct pcap_ebpftls *handle = context;
+	struct ebpftls_failure ignored;
 	struct pcap_stat stats;
 
 	pcap_ebpftls_stats(handle->pcap, &stats);
 	totals->received = stats.ps_recv;
 	totals->dropped = stats.ps_drop;
 	totals->if_dropped = stats.ps_ifdrop;
-	hear_agent(handle);
+	ebpftls_client_check(&handle->client, &ignored);
 	describe_end(handle, handle->comment, sizeof(handle->comment));
 	totals->comment = handle->comment[0] != '\0' ? handle->comment : NULL;
+}
+
+static void
+learn(void *context, const struct ebpftls_process *facts)
+{
+	struct pcap_ebpftls *handle = context;
+
+	ebpftls_savefiles_lock(&handle->savefiles);
+	if (handle->people != NULL)
+		ebpftls_people_learn(handle->people, facts);
+	ebpftls_savefiles_unlock(&handle->savefiles);
+}
+
+static uint64_t
+time_of(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return (uint64_t)time.tv_sec * SECOND + (uint64_t)time.tv_nsec;
+}
+
+int
+pcap_ebpftls_meet_people(struct pcap_ebpftls *handle)
+{
+	handle->client.process = learn;
+	handle->client.context = handle;
+	if (handle->device.naming == 0 || handle->people != NULL)
+		return 0;
+	handle->people = ebpftls_people_new(PEOPLE_MAX);
+	handle->boot = time_of(CLOCK_REALTIME) - time_of(CLOCK_BOOTTIME);
+	return handle->people != NULL ? 0 : -ENOMEM;
 }
 
 int
@@ -209,7 +235,6 @@ begin_savefiles(struct pcap_ebpftls *handle)
 {
 	struct ebpftls_savefiles *files = &handle->savefiles;
 
-	ebpftls_savefiles_init(files);
 	files->keys = ebpftls_keys_new(CONNECTIONS_MAX);
 	files->flows = ebpftls_flows_new(FLOWS_MAX);
 	if (files->keys == NULL || files->flows == NULL) {
@@ -220,6 +245,9 @@ begin_savefiles(struct pcap_ebpftls *handle)
 	files->hold_bytes = HOLD_BYTES;
 	files->await = await_secrets;
 	files->totals = add_up;
+	files->people = handle->people;
+	files->naming = handle->device.naming;
+	files->boot = handle->boot;
 	files->context = handle;
 	return 0;
 }
@@ -273,6 +301,8 @@ pcap_ebpftls_end_dumps(struct pcap_ebpftls *handle)
 	read_secrets(handle, pcap_ebpftls_monotonic());
 	ebpftls_savefiles_close(&handle->savefiles);
 	forget_secrets(&handle->savefiles);
+	ebpftls_people_free(handle->people);
+	handle->people = handle->savefiles.people = NULL;
 	ebpftls_secrets_unmap(&handle->secrets);
 	if (handle->secrets_fd >= 0)
 		close(handle->secrets_fd);
@@ -364,6 +394,8 @@ ebpftls_dump(FILE *file, const struct pcap_pkthdr *h, const u_char *sp)
 	if (handle != NULL && sp == handle->current.bytes) {
 		record.direction = handle->current.direction;
 		record.dropped = handle->current.dropped;
+		record.sender = handle->current.sender;
+		record.receiver = handle->current.receiver;
 		handle->current.dropped = 0;
 	}
 	ebpftls_savefile_packet(save, &record, sp,

@@ -11,6 +11,7 @@
 #include "ebpftls-device.h"
 #include "ebpftls-filter.h"
 #include "ebpftls-frame.h"
+#include "ebpftls-names.h"
 #include "ebpftls-order.h"
 #include "ebpftls-pages.h"
 #include "ebpftls-savefile.h"
@@ -23,8 +24,10 @@
 /* The packet that the application's callback has in hand. */
 struct pcap_ebpftls_current {
 	const u_char *bytes;
-	uint8_t direction; /* of epb_flags */
-	uint32_t dropped;  /* since the packet before it */
+	uint8_t direction;		      /* of epb_flags */
+	uint32_t dropped;		      /* since the packet before it */
+	const struct ebpftls_owner *sender;   /* NULL: nobody here */
+	const struct ebpftls_owner *receiver; /* likewise */
 };
 
 struct pcap_ebpftls {
@@ -38,7 +41,9 @@ struct pcap_ebpftls {
 	struct ebpftls_clock clock;
 	struct ebpftls_failure end; /* why the capture ended */
 
-	enum ebpftls_link link;
+	enum ebpftls_link link; /* with PKTAP: behind its header */
+	int snapshot;		/* without that header, unlike p->snapshot */
+	struct ebpftls_names names;
 	bool any;
 	bool started;
 	bool ended;
@@ -56,7 +61,9 @@ struct pcap_ebpftls {
 	int secrets_fd;
 	struct ebpftls_secret_ring secrets;
 	uint32_t secrets_lost;
-	int keylog; /* descriptor, or -1 */
+	struct ebpftls_people *people; /* NULL: packets have no owners */
+	uint64_t boot; /* wall clock time of the machine's start */
+	int keylog;    /* descriptor, or -1 */
 	struct ebpftls_savefiles savefiles;
 	char comment[1024]; /* on the capture, at a file's end */
 };
@@ -69,6 +76,9 @@ uint64_t pcap_ebpftls_monotonic(void);
 int pcap_ebpftls_ensure_started(pcap_t *p);
 
 int pcap_ebpftls_stats(pcap_t *p, struct pcap_stat *stats);
+
+/* Makes ready for what the agent says of processes. Returns 0 or -errno. */
+int pcap_ebpftls_meet_people(struct pcap_ebpftls *handle);
 
 /* Opens the key log; at activation, with the privileges of that moment. */
 int pcap_ebpftls_open_keylog(pcap_t *p);

@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ebpftls-pktap.h"
 #include "pcap-ebpftls-handle.h"
 #include "pcap-ebpftls.h"
 
@@ -169,6 +170,7 @@ release(struct pcap_ebpftls *handle)
 	ebpftls_client_stop(&handle->client);
 	ebpftls_wait_close(&handle->wait);
 	ebpftls_filter_free(&handle->filter);
+	ebpftls_names_close(&handle->names);
 	handle->started = false;
 }
 
@@ -209,17 +211,23 @@ start(pcap_t *p)
 	struct ebpftls_failure failure;
 	/* where our link-layer header replaces a longer one, more is needed */
 	struct ebpftls_open request = {
-		.snaplen = (uint32_t)p->snapshot +
+		.snaplen = (uint32_t)handle->snapshot +
 			   (handle->any ? EBPFTLS_LINK_HEADER_MAX : 0),
 		.buffer_size = (uint32_t)p->opt.buffer_size,
 		.promisc = p->opt.promisc != 0,
 		.immediate = p->opt.immediate != 0,
+		.owners = handle->device.naming != 0 ||
+			  ebpftls_device_selects(&handle->device),
+		.wants = handle->device.wants,
 	};
 	int error;
 
 	memcpy(request.interface, handle->device.interface,
 	       sizeof(request.interface));
 	memcpy(request.netns, handle->device.netns, sizeof(request.netns));
+	error = pcap_ebpftls_meet_people(handle);
+	if (error != 0)
+		return fail_errno(p, error, "cannot remember processes");
 	if (ebpftls_client_start(&handle->client, &request, &failure) != 0)
 		return fail(p, &failure);
 	error =
@@ -277,6 +285,54 @@ wanted(const pcap_t *p, const struct ebpftls_frame *frame)
 	return !outgoing && ntohs(frame->protocol) == p->opt.protocol;
 }
 
+/* The link type of packets without the header of PKTAP. */
+static int
+inner_linktype(const pcap_t *p)
+{
+	return p->linktype == DLT_PKTAP ? (int)p->dlt_list[0] : p->linktype;
+}
+
+/* Of what stands before such a packet. */
+static int
+header_size(const pcap_t *p)
+{
+	return p->linktype == DLT_PKTAP ? EBPFTLS_PKTAP_SIZE : 0;
+}
+
+int
+ebpftls_filter_linktype(pcap_t *p)
+{
+	return pcap_ebpftls_is(p) ? inner_linktype(p) : pcap_datalink(p);
+}
+
+/* "" if it is one of another network namespace, and not the only one. */
+static const char *
+interface_of(struct pcap_ebpftls *handle, uint32_t ifindex)
+{
+	return handle->any
+		   ? ebpftls_names_of(&handle->names, ifindex, handle->now)
+		   : handle->device.interface;
+}
+
+static void
+add_pktap(pcap_t *p, struct ebpftls_ring *ring, struct ebpftls_packet *packet)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	struct ebpftls_pktap facts = {
+		.interface = interface_of(handle, ring->frame.ifindex),
+		.dlt = inner_linktype(p),
+		.link_size = ebpftls_frame_link_size(handle->link),
+		.protocol_be = packet->protocol_be,
+		.outgoing = ring->frame.pkttype == PACKET_OUTGOING,
+		.sender = ring->sender,
+		.receiver = ring->receiver,
+	};
+
+	ebpftls_pktap_write(ebpftls_frame_prepend(packet, ring,
+						  EBPFTLS_PKTAP_SIZE),
+			    &facts);
+}
+
 /* Makes the packet; false when it is not one for the application. */
 static bool
 make_packet(pcap_t *p, struct ebpftls_ring *ring, struct pcap_pkthdr *header,
@@ -298,7 +354,9 @@ make_packet(pcap_t *p, struct ebpftls_ring *ring, struct pcap_pkthdr *header,
 	if (packet.caplen > keep)
 		packet.caplen = keep;
 	ebpftls_frame_finish(&packet, ring, handle->link,
-			     (uint32_t)p->snapshot);
+			     (uint32_t)(p->snapshot - header_size(p)));
+	if (p->linktype == DLT_PKTAP)
+		add_pktap(p, ring, &packet);
 
 	time = ebpftls_clock_wall(&handle->clock, ring->frame.time);
 	header->ts.tv_sec = (time_t)(time / SECOND);
@@ -312,6 +370,8 @@ make_packet(pcap_t *p, struct ebpftls_ring *ring, struct pcap_pkthdr *header,
 	handle->current.direction = ring->frame.pkttype == PACKET_OUTGOING
 					? DIRECTION_OUT
 					: DIRECTION_IN;
+	handle->current.sender = ring->sender;
+	handle->current.receiver = ring->receiver;
 	return true;
 }
 
@@ -324,6 +384,13 @@ note_drops(struct pcap_ebpftls *handle)
 	count_frames(handle, &seen, &dropped);
 	handle->current.dropped += (uint32_t)(dropped - handle->dropped);
 	handle->dropped = dropped;
+}
+
+static void
+hear_agent(struct pcap_ebpftls *handle)
+{
+	if (ebpftls_client_check(&handle->client, &handle->end) != 0)
+		handle->ended = true;
 }
 
 /*
@@ -345,6 +412,8 @@ read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user, bool *more)
 	ebpftls_clock_read(&handle->clock, &handle->pages.shared->clock);
 	note_drops(handle);
 	handle->current.bytes = NULL;
+	/* what is known of processes is there before their packets */
+	hear_agent(handle);
 	/* those of servers are there before the packets that need them */
 	pcap_ebpftls_work(handle, now);
 	ebpftls_order_begin(order,
@@ -383,6 +452,8 @@ wait_for_frames(pcap_t *p, bool more)
 	const struct timespec slack = { 0, SLACK_NS };
 	int marks;
 
+	if (handle->ended)
+		return 0;
 	/* frames too young to be sure that none is older */
 	if (more && !handle->nonblock) {
 		nanosleep(&slack, NULL);
@@ -391,9 +462,8 @@ wait_for_frames(pcap_t *p, bool more)
 	marks = ebpftls_wait_poll(&handle->wait, handle->nonblock ? 0 : -1);
 	if (marks < 0 && marks != -EINTR)
 		return fail_errno(p, marks, "epoll_wait");
-	if (marks > 0 && (marks & MARK_AGENT) &&
-	    ebpftls_client_check(&handle->client, &handle->end) != 0)
-		handle->ended = true;
+	if (marks > 0 && (marks & MARK_AGENT))
+		hear_agent(handle);
 	return 0;
 }
 
@@ -454,6 +524,11 @@ ebpftls_inject(pcap_t *p, const void *bytes, int size)
 		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
 			 "Sending packets isn't "
 			 "supported on the \"any\" device");
+		return -1;
+	}
+	if (p->linktype == DLT_PKTAP) {
+		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
+			 "Sending packets isn't supported with PKTAP headers");
 		return -1;
 	}
 	if (is_cooked(handle)) {
@@ -534,13 +609,31 @@ link_of(int linktype)
 	}
 }
 
+/* What applications and files are told is the length with all headers. */
+static void
+set_snapshot(pcap_t *p, int snapshot)
+{
+	struct pcap_ebpftls *handle = p->priv;
+
+	handle->snapshot = p->snapshot = snapshot;
+	p->snapshot += header_size(p);
+	/* readers refuse more */
+	if (p->snapshot > MAXIMUM_SNAPLEN)
+		p->snapshot = MAXIMUM_SNAPLEN;
+}
+
 static int
 ebpftls_set_datalink(pcap_t *p, int linktype)
 {
 	struct pcap_ebpftls *handle = p->priv;
 
 	p->linktype = linktype;
-	handle->link = link_of(linktype);
+	handle->link = link_of(inner_linktype(p));
+	set_snapshot(p, handle->snapshot);
+	/* without it the names are not known, which is no reason to fail */
+	if (linktype == DLT_PKTAP && handle->any && handle->names.sock < 0 &&
+	    handle->device.netns[0] == '\0')
+		ebpftls_names_open(&handle->names);
 	return 0;
 }
 
@@ -549,14 +642,13 @@ static void
 set_linktypes(pcap_t *p, int linktype, int other)
 {
 	ebpftls_set_datalink(p, linktype);
-	if (other < 0)
-		return;
-	p->dlt_list = malloc(2 * sizeof(*p->dlt_list));
+	p->dlt_list = malloc(3 * sizeof(*p->dlt_list));
 	if (p->dlt_list == NULL)
 		return;
-	p->dlt_list[0] = (u_int)linktype;
-	p->dlt_list[1] = (u_int)other;
-	p->dlt_count = 2;
+	p->dlt_list[p->dlt_count++] = (u_int)linktype;
+	if (other >= 0)
+		p->dlt_list[p->dlt_count++] = (u_int)other;
+	p->dlt_list[p->dlt_count++] = DLT_PKTAP;
 }
 
 /*
@@ -666,6 +758,7 @@ open_device(pcap_t *p)
 	/* a value that is not one means all there is, as in pcap-linux.c */
 	if (p->snapshot <= 0 || p->snapshot > MAXIMUM_SNAPLEN)
 		p->snapshot = MAXIMUM_SNAPLEN;
+	set_snapshot(p, p->snapshot);
 	if (!probe) {
 		status = start(p);
 		hatype = handle->client.hatype;
@@ -685,7 +778,7 @@ open_device(pcap_t *p)
 		status = set_linktype_of_device(p, hatype);
 	/* a cooked header and a byte are kept in any case */
 	if (is_cooked(handle) && p->snapshot < SLL2_HDR_LEN + 1)
-		p->snapshot = SLL2_HDR_LEN + 1;
+		set_snapshot(p, SLL2_HDR_LEN + 1);
 	return status;
 }
 
@@ -732,8 +825,9 @@ ebpftls_activate(pcap_t *p)
 
 	memset(handle, 0, sizeof(*handle));
 	ebpftls_client_init(&handle->client);
+	ebpftls_savefiles_init(&handle->savefiles);
 	handle->pcap = p;
-	handle->secrets_fd = handle->keylog = -1;
+	handle->secrets_fd = handle->keylog = handle->names.sock = -1;
 	status = parse_device(p);
 	if (status != 0)
 		return status;

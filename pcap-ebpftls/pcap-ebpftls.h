@@ -6,6 +6,13 @@ int ebpftls_findalldevs(pcap_if_list_t *devlistp, char *err_str);
 pcap_t *ebpftls_create(const char *device, char *ebuf, int *is_ours);
 
 /*
+ * For gencode.c: the link type for which filters of the handle are compiled.
+ * It is the handle's own, but for PKTAP, where filters see the packet behind
+ * the header.
+ */
+int ebpftls_filter_linktype(pcap_t *p);
+
+/*
  * For sf-pcap.c. A savefile of a handle of ours is begun instead of writing a
  * pcap header: 1 when that is done, 0 when the file is to be a pcap file, -1
  * with errno set. The others do nothing for a file that was not begun so, and

@@ -389,6 +389,23 @@ probe_attaches_nothing(void)
 	require(programs() == 0, "something is left");
 }
 
+/* Looking at a link type is still no capture. */
+static void
+probe_of_pktap(void)
+{
+	pcap_t *p = open_probe(IF_A, 1, DLT_EN10MB);
+	struct bpf_program code;
+
+	require(pcap_set_datalink(p, DLT_PKTAP) == 0, "%s", pcap_geterr(p));
+	require(pcap_snapshot(p) == 108 + 1, "snapshot length %d",
+		pcap_snapshot(p));
+	require(pcap_compile(p, &code, "tcp port 443", 1, 0) == 0,
+		"pcap_compile: %s", pcap_geterr(p));
+	pcap_freecode(&code);
+	require(programs() == 0, "%u programs for a look", programs());
+	pcap_close(p);
+}
+
 /* Read after all; without a timeout that takes a full block. */
 static void
 probe_captures_when_read(void)
@@ -402,7 +419,7 @@ probe_captures_when_read(void)
 	require(pcap_dispatch(p, -1, see, (u_char *)&s) >= 0, "dispatch: %s",
 		pcap_geterr(p));
 	for (i = 0; i < 4000; i++)
-		send_len(IN4, i, 1400);
+		send_len(IN4, i % 4000, 1400);
 	require(collect(p, &s, 1, 3000) >= 1 && s.times[0] == 1,
 		"nothing captured");
 	require(!ours || programs() > 0, "captured without a program");
@@ -415,13 +432,15 @@ static void
 probe_blocks_and_captures(void)
 {
 	pcap_t *p = open_probe(IF_A, UNSET, DLT_EN10MB);
+	long end = now_ms() + 10000;
 	struct loop l;
 	unsigned i;
 
 	loop_start(&l, p, 1);
 	wait_blocked(l.tid);
-	for (i = 0; i < 4000; i++)
-		send_len(IN4, i, 1400);
+	/* without a timeout a good part of the buffer has to fill first */
+	for (i = 0; l.seen.count == 0 && now_ms() < end; i++)
+		send_len(IN4, i % 4000, 1400);
 	require(loop_join(&l) == 0 && l.seen.count == 1, "loop: %d, %u seen",
 		l.result, l.seen.count);
 	pcap_close(p);
@@ -477,6 +496,7 @@ static const struct api_case cases[] = {
 	{ "list-without-interfaces", list_without_interfaces, BOTH },
 	{ "nobody-is-refused", nobody_is_refused, BOTH },
 	{ "probe-attaches-nothing", probe_attaches_nothing, BOTH },
+	{ "probe-of-pktap", probe_of_pktap, OURS },
 	{ "probe-captures-when-read", probe_captures_when_read, BOTH },
 	{ "probe-blocks-and-captures", probe_blocks_and_captures, BOTH },
 	{ "close-detaches", close_detaches, OURS },

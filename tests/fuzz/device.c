@@ -32,6 +32,26 @@ compare(const char *name, const struct ebpftls_device *device)
 	require(*name == '\0' || *name == ',');
 }
 
+/* What is asked for is in the name, whole, and not too much of it. */
+static void
+look_up(const char *name, const struct ebpftls_wants *wants)
+{
+	for (int i = 0; i < EBPFTLS_WANTS; i++)
+		require(wants->count[i] <= EBPFTLS_WANTS_MAX);
+	for (uint32_t i = 0; i < wants->count[EBPFTLS_WANT_PID]; i++)
+		require(wants->pid[i] > 0);
+	for (uint32_t i = 0; i < wants->count[EBPFTLS_WANT_UID]; i++)
+		require(wants->uid[i] < UINT32_MAX);
+	for (uint32_t i = 0; i < wants->count[EBPFTLS_WANT_COMM]; i++)
+		require(wants->comm[i][0] != '\0' &&
+			strstr(name, wants->comm[i]) != NULL);
+	for (uint32_t i = 0; i < wants->count[EBPFTLS_WANT_EXE]; i++)
+		require(wants->exe[i][0] == '/' &&
+			strstr(name, wants->exe[i]) != NULL);
+	for (uint32_t i = 0; i < wants->count[EBPFTLS_WANT_CGROUP]; i++)
+		require(strstr(name, wants->cgroup[i]) != NULL);
+}
+
 static void
 parse(const char *name)
 {
@@ -42,11 +62,13 @@ parse(const char *name)
 	memset(text, 'x', sizeof(text));
 	reason = ebpftls_device_parse(name, &device, text, sizeof(text));
 	require(memchr(text, '\0', sizeof(text)) != NULL);
-	if (reason == 0)
+	if (reason == 0) {
 		compare(name, &device);
-	else
+		look_up(name, &device.wants);
+	} else {
 		require(text[0] != '\0' ||
 			reason == EBPFTLS_REASON_NO_SUCH_DEVICE);
+	}
 }
 
 /* The input with and without the prefix. */

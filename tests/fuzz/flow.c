@@ -43,7 +43,7 @@ static void
 give(struct ebpftls_flows *flows, struct ebpftls_keys *keys,
      const struct packet_head *head, const uint8_t *bytes, uint64_t time)
 {
-	static const int linktypes[] = { 1, 101, 113, 276 };
+	static const int linktypes[] = { 1, 101, 113, 276, 258 };
 	struct ebpftls_need need;
 	uint8_t *copy = malloc(head->size);
 	bool needs;
@@ -51,7 +51,7 @@ give(struct ebpftls_flows *flows, struct ebpftls_keys *keys,
 	require(copy != NULL || head->size == 0);
 	if (head->size > 0)
 		memcpy(copy, bytes, head->size);
-	needs = ebpftls_flows_packet(flows, keys, linktypes[head->link % 4],
+	needs = ebpftls_flows_packet(flows, keys, linktypes[head->link % 5],
 				     copy, head->size, time, &need);
 	free(copy);
 	require(needs == (need.labels != 0));

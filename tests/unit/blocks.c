@@ -98,6 +98,79 @@ packet_options(void)
 	ebpftls_blocks_free(&blocks);
 }
 
+/* As they were made, after the others. */
+static void
+more_options(void)
+{
+	struct ebpftls_blocks blocks = { .size = 0 };
+	uint8_t options[20];
+	uint8_t *at = options;
+	struct ebpftls_record record = { .time = 7, .options = options };
+	const uint32_t both[] = {
+		6,
+		56,
+		0,
+		0,
+		7,
+		0,
+		0,
+		pair(1, 5),
+		text("pid="),
+		text("1\0\0"),
+		pair(32769, 4),
+		3,
+		0,
+		56,
+		6,
+		76,
+		0,
+		0,
+		7,
+		0,
+		0,
+		pair(2, 4),
+		1,
+		pair(4, 8),
+		LOW(2),
+		HIGH(2),
+		pair(1, 5),
+		text("pid="),
+		text("1\0\0"),
+		pair(32769, 4),
+		3,
+		0,
+		76,
+	};
+
+	at = ebpftls_blocks_option(at, EBPFTLS_OPTION_COMMENT, "pid=1", 5);
+	check(at == options + 12);
+	at = ebpftls_blocks_option(at, EBPFTLS_OPTION_PROCESS,
+				   (uint32_t[]){ 3 }, 4);
+	check(at == options + 20);
+	record.options_size = 20;
+	check(ebpftls_blocks_packet_size(&record) == 56);
+	check(ebpftls_blocks_packet(&blocks, &record, true, NULL));
+	record.direction = 1;
+	record.dropped = 2;
+	check(ebpftls_blocks_packet_size(&record) == 76);
+	check(ebpftls_blocks_packet(&blocks, &record, true, NULL));
+	check_words(&blocks, both, sizeof(both) / 4);
+	ebpftls_blocks_free(&blocks);
+}
+
+static void
+process(void)
+{
+	struct ebpftls_blocks blocks = { .size = 0 };
+	const uint32_t words[] = {
+		0x80000001, 28, 4711, pair(2, 4), text("curl"), 0, 28,
+	};
+
+	check(ebpftls_blocks_process(&blocks, 4711, "curl-not", 4));
+	check_words(&blocks, words, sizeof(words) / 4);
+	ebpftls_blocks_free(&blocks);
+}
+
 static void
 secrets(void)
 {
@@ -281,6 +354,8 @@ no_memory(void)
 static const struct check_case cases[] = {
 	{ "a packet", bare_packet },
 	{ "a packet's direction and losses", packet_options },
+	{ "a packet's further options", more_options },
+	{ "a process", process },
 	{ "secrets", secrets },
 	{ "empty lines", empty_secrets },
 	{ "interface", interface },

@@ -38,6 +38,10 @@ static const struct ebpftls_open request = {
 	.netns = "test",
 };
 
+/* Gets what the agent says of processes. */
+static void (*to_hear)(void *context, const struct ebpftls_process *facts);
+static unsigned int heard_count;
+
 static char folder[] = "/tmp/ebpftls-client-XXXXXX";
 static char path[sizeof(folder) + 16];
 static pid_t child;
@@ -374,6 +378,8 @@ start(agent *act)
 	close(listener);
 	memset(&failure, 0xff, sizeof(failure));
 	ebpftls_client_init(&client);
+	client.process = to_hear;
+	client.context = &heard_count;
 	result = ebpftls_client_start(&client, &request, &failure);
 	unlink(path);
 	return result;
@@ -721,6 +727,114 @@ killed(void)
 	ebpftls_client_stop(&client);
 }
 
+/* --- processes --------------------------------------------------------------
+ */
+
+#define CROWD 100 /* fits into the socket's buffer */
+
+/* The pids of those that the client has heard of. */
+static uint32_t heard[2 * CROWD];
+
+static void
+hear(void *context, const struct ebpftls_process *facts)
+{
+	check(context == &heard_count);
+	if (check(heard_count < 2 * CROWD))
+		heard[heard_count++] = facts->pid;
+}
+
+static void
+say_process(int sock, uint32_t pid, size_t descriptors)
+{
+	union ebpftls_any_message message;
+
+	memset(&message, 0, sizeof(message));
+	message.process.pid = pid;
+	say(sock, message, EBPFTLS_PROCESS, descriptors);
+}
+
+/* As secrets_on(), with processes before, between and behind all. */
+static void
+tells_always(int sock)
+{
+	union ebpftls_any_message message = { .note.text = "a note" };
+	struct ebpftls_opened opened = usual();
+	int fds[EBPFTLS_RINGS_MAX];
+	size_t count;
+
+	opened.rings = 1;
+	strcpy(opened.no_owners, "too old a kernel");
+	say_process(sock, 1, 0);
+	say_opened(sock, opened, 4);
+	say_process(sock, 2, 3);
+	say_process(sock, 3, 0);
+	say_rings(sock, 0, 1, 1);
+	if (ebpftls_control_receive(sock, &message, fds, &count) !=
+	    EBPFTLS_SECRETS)
+		return;
+	say_process(sock, 4, 0);
+	strcpy(message.note.text, "a note");
+	say(sock, message, EBPFTLS_NOTE, 0);
+	say_process(sock, 5, 1);
+	say_on(sock, 4096, 1);
+	for (uint32_t pid = 6; pid < CROWD; pid++)
+		say_process(sock, pid, 0);
+	say(sock, message, EBPFTLS_NOTE, 0);
+}
+
+static int
+start_to_hear(agent *act)
+{
+	to_hear = hear;
+	heard_count = 0;
+	return start(act);
+}
+
+static void
+processes(void)
+{
+	size_t size;
+	int fd, before;
+
+	if (!check(start_to_hear(tells_always) == 0))
+		return;
+	check(strcmp(client.no_owners, "too old a kernel") == 0);
+	check(heard_count >= 3);
+	fd = ebpftls_client_secrets(&client, &size, &failure);
+	check(fd >= 0 && heard_count == 5 && client.notes == 1);
+	before = check_descriptors();
+	check(send(client.sock, "", 0, 0) == 0);
+	/* all that has come is taken in at once, and then the end is seen */
+	while (ebpftls_client_check(&client, &failure) == 0)
+		;
+	check(strstr(failure.text, "agent has ended") != NULL);
+	check(heard_count == CROWD - 1 && client.notes == 2);
+	for (uint32_t i = 0; i < heard_count; i++)
+		check(heard[i] == i + 1);
+	check(check_descriptors() == before);
+	close(fd);
+	ebpftls_client_stop(&client);
+	to_hear = NULL;
+	reap();
+}
+
+static void
+chatters(int sock)
+{
+	for (uint32_t pid = 1; pid < CROWD; pid++)
+		say_process(sock, pid, 0);
+	wait_for_end(sock);
+}
+
+/* News are no answer, and do not make us wait any longer for one. */
+static void
+only_processes(void)
+{
+	impatient = true;
+	fails(chatters, EBPFTLS_REASON_OTHER, "does not answer");
+	impatient = false;
+}
+
 /* --- without a service --------------------------------------------------- */
 
 /* No agent is reached; `text` is part of the reason. */
@@ -814,6 +928,8 @@ main(void)
 		{ "the interface goes meanwhile", gone_meanwhile },
 		{ "there are no secrets", no_secrets },
 		{ "the agent is killed", killed },
+		{ "processes at any time", processes },
+		{ "processes and no answer", only_processes },
 		{ "no service", no_service },
 		{ "no service, but root", own_agent },
 		{ NULL, NULL },

@@ -115,7 +115,10 @@ static void
 totals(void *context, struct ebpftls_totals *all)
 {
 	(void)context;
-	*all = (struct ebpftls_totals){ PACKETS, 0, 0, "all is well" };
+	*all = (struct ebpftls_totals){
+		.received = PACKETS,
+		.comment = "all is well",
+	};
 }
 
 static struct ebpftls_savefile *

@@ -2,12 +2,16 @@
 /* Which strings name a device of ours, and what is said of those that do not?
  */
 #include "ebpftls-device.h"
+#include "ebpftls-naming.h"
 
 #include "unit/check.h"
 
 #define N15  "abcdefghijklmno"
 #define N51  "/run/netns/aaaaaaaaaabbbbbbbbbbccccccccccdddddddddd"
 #define N255 N51 N51 N51 N51 N51
+
+#define X16 "0123456789abcdef"
+#define X64 X16 X16 X16 X16
 
 #define OTHER  EBPFTLS_REASON_OTHER
 #define NO_DEV EBPFTLS_REASON_NO_SUCH_DEVICE
@@ -66,12 +70,50 @@ static const struct {
 	{ "ebpftls:lo,secrets", OTHER, NULL, NULL, "secrets= takes on or off" },
 	{ "ebpftls:lo,secrets=no", OTHER, NULL, NULL, "secrets= takes" },
 	{ "ebpftls:lo,savefile=", OTHER, NULL, NULL, "savefile= takes" },
+	{ "ebpftls:lo,process", OTHER, NULL, NULL, "process= takes comment" },
+	{ "ebpftls:lo,process=on", OTHER, NULL, NULL, "process= takes" },
+	{ "ebpftls:lo,process=bothx", OTHER, NULL, NULL, "process= takes" },
 	{ "ebpftls:lo,hold=10001", OTHER, NULL, NULL, "hold= takes" },
 	{ "ebpftls:lo,hold=-1", OTHER, NULL, NULL, "hold= takes" },
 	{ "ebpftls:lo,hold=1s", OTHER, NULL, NULL, "hold= takes" },
 	{ "ebpftls:lo,keylog=", OTHER, NULL, NULL, "keylog= takes" },
 	{ "ebpftls:lo,keylog=" N255 N255 "ab", OTHER, NULL, NULL, "keylog=" },
 	{ "ebpftls:lo,hold=5,x=1", OTHER, NULL, NULL, "option 'x'" },
+	{ "ebpftls:lo,pid", OTHER, NULL, NULL, "pid= takes 1 to 4194304" },
+	{ "ebpftls:lo,pid=", OTHER, NULL, NULL, "pid= takes" },
+	{ "ebpftls:lo,pid=abc", OTHER, NULL, NULL, "pid= takes" },
+	{ "ebpftls:lo,pid=0", OTHER, NULL, NULL, "pid= takes" },
+	{ "ebpftls:lo,pid=-1", OTHER, NULL, NULL, "pid= takes" },
+	{ "ebpftls:lo,pid=+1", OTHER, NULL, NULL, "pid= takes" },
+	{ "ebpftls:lo,pid=1x", OTHER, NULL, NULL, "pid= takes" },
+	{ "ebpftls:lo,pid=4194305", OTHER, NULL, NULL, "pid= takes" },
+	{ "ebpftls:lo,pid=99999999999999999999", OTHER, NULL, NULL, "pid=" },
+	{ "ebpftls:lo,pid=18446744073709551617", OTHER, NULL, NULL, "pid=" },
+	{ "ebpftls:lo,pid=1,pid=x", OTHER, NULL, NULL, "pid= takes" },
+	{ "ebpftls:lo,uid=", OTHER, NULL, NULL, "uid= takes 0 to" },
+	{ "ebpftls:lo,uid=root", OTHER, NULL, NULL, "uid= takes" },
+	{ "ebpftls:lo,uid=4294967295", OTHER, NULL, NULL, "uid= takes" },
+	{ "ebpftls:lo,uid=4294967296", OTHER, NULL, NULL, "uid= takes" },
+	{ "ebpftls:lo,uid=-1", OTHER, NULL, NULL, "uid= takes" },
+	{ "ebpftls:lo,comm=", OTHER, NULL, NULL, "comm= takes a name" },
+	{ "ebpftls:lo,comm", OTHER, NULL, NULL, "comm= takes" },
+	{ "ebpftls:lo,comm=" N15 "p", OTHER, NULL, NULL, "1 to 15 bytes" },
+	{ "ebpftls:lo,exe=", OTHER, NULL, NULL, "exe= takes an absolute" },
+	{ "ebpftls:lo,exe=curl", OTHER, NULL, NULL, "exe= takes" },
+	{ "ebpftls:lo,exe=/" N255, OTHER, NULL, NULL, "exe= takes" },
+	{ "ebpftls:lo,cgroup=", OTHER, NULL, NULL, "cgroup= takes an" },
+	{ "ebpftls:lo,cgroup=a", OTHER, NULL, NULL, "cgroup= takes" },
+	{ "ebpftls:lo,cgroup=0123456789a", OTHER, NULL, NULL, "cgroup=" },
+	{ "ebpftls:lo,cgroup=0123456789ag", OTHER, NULL, NULL, "cgroup=" },
+	{ "ebpftls:lo,cgroup=0123456789AB", OTHER, NULL, NULL, "cgroup=" },
+	{ "ebpftls:lo,cgroup=" X64 "0", OTHER, NULL, NULL, "cgroup= takes" },
+	{ "ebpftls:lo,cgroup=/" N255, OTHER, NULL, NULL, "cgroup= takes" },
+	{ "ebpftls:lo,pid=1,children=", 0, "lo", "", NULL },
+	{ "ebpftls:lo,children", OTHER, NULL, NULL, "children goes with pid" },
+	{ "ebpftls:lo,uid=0,children", OTHER, NULL, NULL, "children goes" },
+	{ "ebpftls:lo,pid=1,children=1", OTHER, NULL, NULL, "children= takes" },
+	{ "ebpftls:lo,unknown=on", OTHER, NULL, NULL, "unknown goes with" },
+	{ "ebpftls:lo,uid=0,unknown=no", OTHER, NULL, NULL, "unknown= takes" },
 };
 
 static void
@@ -110,6 +152,7 @@ options(void)
 	check(ebpftls_device_parse("ebpftls:lo", &device, text, sizeof(text)) ==
 	      0);
 	check(!device.classic && !device.no_secrets);
+	check(device.naming == (EBPFTLS_BY_COMMENT | EBPFTLS_BY_BLOCK));
 	check(device.hold_ms == EBPFTLS_HOLD_MS && device.keylog[0] == '\0');
 	check(ebpftls_device_parse("ebpftls:any@x,keylog=/tmp/a=b,hold=0,"
 				   "savefile=pcap,secrets=off",
@@ -120,6 +163,91 @@ options(void)
 	check(ebpftls_device_parse("ebpftls:lo,savefile=pcapng,secrets=on",
 				   &device, text, sizeof(text)) == 0);
 	check(!device.classic && !device.no_secrets);
+}
+
+static void
+process(void)
+{
+	static const struct {
+		const char *name;
+		unsigned int naming;
+	} ways[] = {
+		{ "ebpftls:lo,process=comment", EBPFTLS_BY_COMMENT },
+		{ "ebpftls:lo,process=block", EBPFTLS_BY_BLOCK },
+		{ "ebpftls:lo,process=both",
+		  EBPFTLS_BY_COMMENT | EBPFTLS_BY_BLOCK },
+		{ "ebpftls:lo,process=off", 0 },
+		{ "ebpftls:lo,process=off,process=block,hold=1",
+		  EBPFTLS_BY_BLOCK },
+	};
+	struct ebpftls_device device;
+	char text[EBPFTLS_TEXT_SIZE];
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		check(ebpftls_device_parse(ways[i].name, &device, text,
+					   sizeof(text)) == 0);
+		check(device.naming == ways[i].naming);
+	}
+}
+
+static void
+processes(void)
+{
+	struct ebpftls_device device;
+	struct ebpftls_wants *wants = &device.wants;
+	char text[EBPFTLS_TEXT_SIZE];
+
+	check(ebpftls_device_parse("ebpftls:lo", &device, text, sizeof(text)) ==
+	      0);
+	check(!ebpftls_device_selects(&device));
+	check(ebpftls_device_parse(
+		  "ebpftls:lo,uid=0,comm=a b=c,process=off,uid=4294967294,"
+		  "comm=" N15 ",pid=4194304,exe=/bin/a=b,cgroup=" X64
+		  ",cgroup=/,children,unknown=on,cgroup=0123456789ab",
+		  &device, text, sizeof(text)) == 0);
+	check(ebpftls_device_selects(&device));
+	check(wants->count[EBPFTLS_WANT_PID] == 1 && wants->pid[0] == 4194304);
+	check(wants->count[EBPFTLS_WANT_UID] == 2 && wants->uid[0] == 0 &&
+	      wants->uid[1] == 4294967294);
+	check(wants->count[EBPFTLS_WANT_COMM] == 2 &&
+	      strcmp(wants->comm[0], "a b=c") == 0 &&
+	      strcmp(wants->comm[1], N15) == 0);
+	check(wants->count[EBPFTLS_WANT_EXE] == 1 &&
+	      strcmp(wants->exe[0], "/bin/a=b") == 0);
+	check(wants->count[EBPFTLS_WANT_CGROUP] == 3 &&
+	      strcmp(wants->cgroup[0], X64) == 0 &&
+	      strcmp(wants->cgroup[1], "/") == 0 &&
+	      strcmp(wants->cgroup[2], "0123456789ab") == 0);
+	check(wants->children && wants->unknown && device.naming == 0);
+	check(ebpftls_device_parse("ebpftls:lo,uid=0,unknown,unknown=off",
+				   &device, text, sizeof(text)) == 0);
+	check(ebpftls_device_selects(&device) && !wants->unknown);
+}
+
+/* So many and no more. */
+static void
+too_many(void)
+{
+	static const char *const values[] = {
+		"pid=1", "uid=0", "comm=a", "exe=/a", "cgroup=/a",
+	};
+	struct ebpftls_device device;
+	char name[1024], text[EBPFTLS_TEXT_SIZE];
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		size_t length = (size_t)sprintf(name, "ebpftls:lo");
+
+		for (int n = 1; n <= EBPFTLS_WANTS_MAX; n++) {
+			length +=
+			    (size_t)sprintf(name + length, ",%s", values[i]);
+			check(ebpftls_device_parse(name, &device, text,
+						   sizeof(text)) == 0);
+		}
+		sprintf(name + length, ",%s", values[i]);
+		check(ebpftls_device_parse(name, &device, text, sizeof(text)) ==
+		      OTHER);
+		check(strstr(text, "at most 32 times") != NULL);
+	}
 }
 
 /* Whatever the room for the text, it ends. */
@@ -168,6 +296,9 @@ main(void)
 	static const struct check_case cases[] = {
 		{ "device strings are taken apart", parse },
 		{ "options", options },
+		{ "how packets say whose they are", process },
+		{ "which processes a capture is for", processes },
+		{ "how many values an option may have", too_many },
 		{ "a text that does not fit is cut", short_text },
 		{ "which names are ours", ours },
 		{ NULL, NULL },

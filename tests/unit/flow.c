@@ -48,8 +48,9 @@ give(const struct bytes *packet)
 	if (copy == NULL)
 		abort();
 	memcpy(copy, packet->bytes, packet->size);
-	needs = ebpftls_flows_packet(flows, keys, packets.linktype, copy,
-				     (uint32_t)packet->size, now, &need);
+	needs = ebpftls_flows_packet(flows, keys,
+				     packets.pktap ? 258 : packets.linktype,
+				     copy, (uint32_t)packet->size, now, &need);
 	free(copy);
 	check(needs == (need.labels != 0));
 	if (needs)
@@ -446,11 +447,12 @@ links(void)
 {
 	static const int linktypes[] = { 1, 101, 113, 276 };
 
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 8; i++)
 		for (int version = 4; version <= 6; version += 2)
 			for (unsigned int tags = 0; tags < 3; tags++) {
 				start();
-				packets.linktype = linktypes[i];
+				packets.linktype = linktypes[i % 4];
+				packets.pktap = i >= 4;
 				packets.version = version;
 				packets.tags = tags;
 				packets.extensions = tags;
@@ -482,7 +484,14 @@ not_for_us(void)
 	packets.linktype = 105;
 	packet = packet_of(CLIENT, &hello);
 	check(give(&packet) == 0 && !is_captured());
+	packets.pktap = true;
+	packet = packet_of(CLIENT, &hello);
+	check(give(&packet) == 0 && !is_captured());
 	packets.linktype = 1;
+	packet = packet_of(CLIENT, &hello);
+	packet.size = 107;
+	check(give(&packet) == 0 && !is_captured());
+	packets.pktap = false;
 	packet = packet_of(CLIENT, &hello);
 	packet.bytes[14 + 6] = 0x20; /* more fragments, but this is the first */
 	check(give(&packet) == 0 && is_captured());

@@ -465,6 +465,41 @@ tag_seen_by_filter(void)
 	perf_free(&perf);
 }
 
+/* Whatever the packet was made of, there is room for PKTAP's before it. */
+static void
+prepended(void)
+{
+	static const enum ebpftls_link links[] = {
+		EBPFTLS_LINK_AS_IS,
+		EBPFTLS_LINK_ETHERNET,
+		EBPFTLS_LINK_SLL,
+		EBPFTLS_LINK_SLL2,
+	};
+	static const uint32_t lengths[] = { 20, 20 + 4, 6 + 16 + 4, 6 + 20 };
+	static const uint32_t sizes[] = { 0, 14, 16, 20 };
+	struct ebpftls_frame frame = describe(20);
+	struct fixture f;
+
+	frame.vlan_tpid = htons(0x8100);
+	for (f.start = 0; f.start < RING_SIZE; f.start += 8)
+		for (int i = 0; i < 4; i++) {
+			uint8_t *header, before[26];
+
+			make_packet(&f, &frame, ethernet, links[i], UINT32_MAX,
+				    100);
+			memcpy(before, f.packet.bytes, lengths[i]);
+			header =
+			    ebpftls_frame_prepend(&f.packet, &f.perf.ring, 108);
+			memset(header, 0xaa, 108);
+			check(header == f.packet.bytes);
+			check_bytes(header + 108, before, lengths[i]);
+			check(f.packet.caplen == 108 + lengths[i]);
+			check(f.packet.len == 108 + lengths[i]);
+			check(ebpftls_frame_link_size(links[i]) == sizes[i]);
+			perf_free(&f.perf);
+		}
+}
+
 int
 main(void)
 {
@@ -487,6 +522,7 @@ main(void)
 		{ "any offset of the network header", network_offset },
 		{ "what a filter sees", seen_by_filter },
 		{ "what a filter sees of a tag within", tag_seen_by_filter },
+		{ "a header before a finished packet", prepended },
 		{ NULL, NULL },
 	};
 

@@ -19,6 +19,7 @@ struct bytes {
 /* How the next packet is made. */
 static struct {
 	int linktype;
+	bool pktap; /* a header of that before it */
 	int version;
 	unsigned int tags;
 	unsigned int extensions; /* of IPv6 */
@@ -229,10 +230,24 @@ put_tags(struct bytes *to, uint16_t type)
 }
 
 static inline void
+put_pktap(struct bytes *to)
+{
+	int dlt = packets.linktype == 101 ? 12 : packets.linktype;
+
+	put(to, 4, 0x6c000000);
+	put(to, 4, 0x01000000);
+	put(to, 1, (uint64_t)dlt & 0xff);
+	put(to, 1, (uint64_t)dlt >> 8);
+	put(to, 98, 0);
+}
+
+static inline void
 put_link(struct bytes *to)
 {
 	uint16_t type = packets.version == 6 ? 0x86dd : 0x0800;
 
+	if (packets.pktap)
+		put_pktap(to);
 	switch (packets.linktype) {
 	case 101:
 		return;

@@ -8,6 +8,7 @@
  * packet say it. Files are read back block by block.
  */
 #define _GNU_SOURCE
+#include "ebpftls-naming.h"
 #include "ebpftls-savefile.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@
 #define BLOCKS_MAX  20000
 
 enum { SECTION = 0x0a0d0d0a, INTERFACE = 1, STATISTICS = 5, PACKET = 6 };
-enum { SECRETS = 10 };
+enum { SECRETS = 10, PROCESS = 0x80000001u };
 
 /* --- connections -----------------------------------------------------------
  */
@@ -184,6 +185,9 @@ ebpftls_flows_open(struct ebpftls_flows *unused,
 static struct ebpftls_savefiles files;
 static uint64_t now;
 
+/* Whose the packets are that come now. */
+static const struct ebpftls_owner *sender;
+
 /* What await() brings, once. */
 static struct ebpftls_secret coming;
 static bool comes;
@@ -206,7 +210,12 @@ static void
 totals(void *context, struct ebpftls_totals *all)
 {
 	(void)context;
-	*all = (struct ebpftls_totals){ 7, 2, 1, "all is well" };
+	*all = (struct ebpftls_totals){
+		.received = 7,
+		.dropped = 2,
+		.if_dropped = 1,
+		.comment = "all is well",
+	};
 }
 
 static void
@@ -215,6 +224,7 @@ set_up(void)
 	memset(&keys, 0, sizeof(keys));
 	comes = false;
 	now = START;
+	sender = NULL;
 	ebpftls_savefiles_init(&files);
 	files.keys = &keys;
 	files.flows = (struct ebpftls_flows *)&keys; /* looked at by nobody */
@@ -241,7 +251,13 @@ begin(FILE *file)
 static void
 packet(struct ebpftls_savefile *save, const void *bytes, uint32_t size)
 {
-	const struct ebpftls_record record = { now, size, size, 0, 1 };
+	const struct ebpftls_record record = {
+		.time = now,
+		.caplen = size,
+		.len = size,
+		.direction = 1,
+		.sender = sender,
+	};
 
 	ebpftls_savefile_packet(save, &record, bytes, now);
 }
@@ -294,7 +310,11 @@ static uint8_t content[CONTENT_MAX];
 static size_t content_size;
 static char path[] = "savefile-test.pcapng";
 
-/* One letter per block; a packet shows its first two bytes, secrets S or R. */
+/*
+ * One letter per block: a packet shows its first two bytes, the number of its
+ * process block after '@', and a '+' for each comment; secrets S or R; a
+ * process block D and the pid.
+ */
 static char shape[BLOCKS_MAX * 3];
 
 static uint32_t
@@ -323,6 +343,25 @@ shape_of_secrets(char *to, size_t at, size_t size)
 }
 
 static char *
+shape_of_packet(char *to, size_t at)
+{
+	const size_t end = at + word(at + 4) - 4;
+
+	to += sprintf(to, "%c%d", content[at + 28], content[at + 29]);
+	at += 28 + (word(at + 20) + 3) / 4 * 4;
+	while (at < end && (word(at) & 0xffff) != 0) {
+		const uint32_t code = word(at) & 0xffff, size = word(at) >> 16;
+
+		if (code == 1)
+			to += sprintf(to, "+");
+		if (code == 32769)
+			to += sprintf(to, "@%u", word(at + 4));
+		at += 4 + (size + 3) / 4 * 4;
+	}
+	return to;
+}
+
+static char *
 shape_of_block(char *to, uint32_t type, size_t at)
 {
 	switch (type) {
@@ -335,8 +374,9 @@ shape_of_block(char *to, uint32_t type, size_t at)
 	case SECRETS:
 		return shape_of_secrets(to, at + 16, word(at + 12));
 	case PACKET:
-		return to +
-		       sprintf(to, "%c%d", content[at + 28], content[at + 29]);
+		return shape_of_packet(to, at);
+	case PROCESS:
+		return to + sprintf(to, "D%u", word(at + 8));
 	default:
 		return stpcpy(to, "?");
 	}
@@ -1484,6 +1524,228 @@ daemonized(void)
 	fclose(file);
 }
 
+/* --- whose a packet is -------------------------------------------------------
+ */
+
+static struct ebpftls_owner curl = {
+	.pid = 7,
+	.tid = 7,
+	.kind = EBPFTLS_OF_PROCESS,
+	.comm = "curl",
+};
+static struct ebpftls_owner nginx = {
+	.pid = 9,
+	.tid = 9,
+	.kind = EBPFTLS_OF_PROCESS,
+	.comm = "nginx",
+};
+
+static void
+learn(const struct ebpftls_owner *owner, uint32_t parent)
+{
+	struct ebpftls_process facts;
+
+	memset(&facts, 0, sizeof(facts));
+	facts.pid = owner->pid;
+	facts.start = owner->start;
+	facts.parent = parent;
+	ebpftls_people_learn(files.people, &facts);
+}
+
+static void
+set_up_people(unsigned int naming)
+{
+	set_up();
+	files.people = ebpftls_people_new(16);
+	files.naming = naming;
+	learn(&curl, 0);
+	learn(&nginx, 0);
+}
+
+static void
+tear_down_people(void)
+{
+	ebpftls_savefiles_close(&files);
+	ebpftls_people_free(files.people);
+	files.people = NULL;
+}
+
+static void
+plain_of(struct ebpftls_savefile *save, uint8_t number,
+	 const struct ebpftls_owner *owner)
+{
+	sender = owner;
+	plain(save, number);
+	sender = NULL;
+}
+
+/* Each file says everything by itself, whatever another has said. */
+static void
+owners_in_two_files(void)
+{
+	FILE *first = fopen(path, "w"), *second;
+	struct ebpftls_savefile *save;
+
+	set_up_people(EBPFTLS_BY_COMMENT | EBPFTLS_BY_BLOCK);
+	save = begin(first);
+	plain_of(save, 1, &curl);
+	plain(save, 2);
+	plain_of(save, 3, &nginx);
+	plain_of(save, 4, &curl);
+	learn(&curl, 1);
+	plain_of(save, 5, &curl);
+	plain_of(save, 6, &curl);
+	check(ebpftls_savefile_flush(save) == 0);
+	check(is_shape(file_shape(), "H I D7 p1+@0+ p2 D9 p3+@1+ p4+@0 p5+@0+ "
+				     "p6+@0"));
+	check(ebpftls_savefile_tell(save) == (int64_t)content_size);
+	second = fopen(path, "w");
+	save = begin(second);
+	plain_of(save, 3, &nginx);
+	plain_of(save, 4, &curl);
+	plain_of(save, 5, &curl);
+	ebpftls_savefile_end(save);
+	check(is_shape(file_shape(), "H I D9 p3+@0+ D7 p4+@1+ p5+@1 E"));
+	tear_down_people();
+	fclose(first);
+	fclose(second);
+}
+
+/* Process blocks overtake what is held, and their numbers stay right. */
+static void
+owners_of_held(void)
+{
+	FILE *file = open_pipe();
+	struct ebpftls_savefile *save;
+
+	set_up_people(EBPFTLS_BY_COMMENT | EBPFTLS_BY_BLOCK);
+	save = begin(file);
+	hello(save, 1);
+	sender = &curl;
+	needs(save, 1, 4);
+	plain_of(save, 2, &nginx);
+	plain_of(save, 3, &curl);
+	check(ebpftls_savefile_flush(save) == 0);
+	check(is_shape(pipe_shape(), "H I h1 D7 D9"));
+	learn(&nginx, 1);
+	plain_of(save, 4, &nginx);
+	secret(1, 2);
+	check(ebpftls_savefile_flush(save) == 0);
+	check(is_shape(pipe_shape(), "S n1+@0+ p2+@1+ p3+@0 p4+@1+"));
+	tear_down_people();
+	check(is_shape(pipe_shape(), "E"));
+	close(pipe_end);
+	fclose(file);
+}
+
+/* A reader counts process blocks from the section's beginning. */
+static void
+owners_in_appended(void)
+{
+	FILE *file = fopen(path, "w");
+	struct ebpftls_savefile *save;
+
+	set_up_people(EBPFTLS_BY_BLOCK);
+	save = begin(file);
+	plain_of(save, 1, &curl);
+	ebpftls_savefile_end(save);
+	fclose(file);
+	file = fopen(path, "a");
+	save = begin(file);
+	plain_of(save, 2, &nginx);
+	ebpftls_savefile_end(save);
+	check(is_shape(file_shape(), "H I D7 p1@0 E H I D9 p2@0 E"));
+	tear_down_people();
+	fclose(file);
+}
+
+/* Without secrets, and only as much as is wanted. */
+static void
+owners_alone(void)
+{
+	static const struct {
+		unsigned int naming;
+		const char *shape;
+	} ways[] = {
+		{ EBPFTLS_BY_COMMENT, "H I p1++ p2+ E" },
+		{ EBPFTLS_BY_BLOCK, "H I D7 p1@0 p2@0 E" },
+		{ 0, "H I p1 p2 E" },
+	};
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		FILE *file = fopen(path, "w");
+		struct ebpftls_savefile *save;
+
+		set_up_people(ways[i].naming);
+		files.keys = NULL;
+		files.flows = NULL;
+		save = begin(file);
+		plain_of(save, 1, &curl);
+		plain_of(save, 2, &curl);
+		ebpftls_savefile_end(save);
+		check(is_shape(file_shape(), ways[i].shape));
+		tear_down_people();
+		fclose(file);
+	}
+}
+
+/* What comes too late for a packet stands at the end. */
+static void
+facts_at_end(void)
+{
+	FILE *file = fopen(path, "w");
+	struct ebpftls_savefile *save;
+
+	set_up_people(EBPFTLS_BY_COMMENT);
+	save = begin(file);
+	plain_of(save, 1, &curl);
+	learn(&curl, 4711);
+	ebpftls_savefile_end(save);
+	check(is_shape(file_shape(), "H I p1++ E"));
+	check(memmem(content, content_size, "pid=7 parent=4711", 17) != NULL);
+	tear_down_people();
+	fclose(file);
+}
+
+/* What its program still writes is nobody's; nothing is looked up. */
+static void
+owners_after_close(void)
+{
+	FILE *file = fopen(path, "w");
+	struct ebpftls_savefile *save;
+
+	set_up_people(EBPFTLS_BY_COMMENT | EBPFTLS_BY_BLOCK);
+	save = begin(file);
+	plain_of(save, 1, &curl);
+	tear_down_people();
+	plain_of(save, 2, &curl);
+	ebpftls_savefile_end(save);
+	check(is_shape(file_shape(), "H I D7 p1+@0+ E p2"));
+	fclose(file);
+}
+
+/* Comments count, too: more than hold_bytes is never held. */
+static void
+owners_are_held(void)
+{
+	FILE *file = open_pipe();
+	struct ebpftls_savefile *save;
+
+	set_up_people(EBPFTLS_BY_COMMENT);
+	files.hold_bytes = 4 * 48;
+	save = begin(file);
+	needs(save, 1, 4);
+	plain_of(save, 2, &curl);
+	check(ebpftls_savefile_flush(save) == 0);
+	check(is_shape(pipe_shape(), "H I"));
+	plain_of(save, 3, &curl);
+	check(ebpftls_savefile_flush(save) == 0);
+	check(is_shape(pipe_shape(), "n1 p2++ p3+"));
+	tear_down_people();
+	close(pipe_end);
+	fclose(file);
+}
+
 static const struct check_case cases[] = {
 	{ "packets go straight", straight },
 	{ "secrets overtake packets", overtaking },
@@ -1522,6 +1784,13 @@ static const struct check_case cases[] = {
 	{ "exit without close", exit_without_close },
 	{ "fork", forked },
 	{ "fork and parent gone", daemonized },
+	{ "owners in two files", owners_in_two_files },
+	{ "owners of packets that are held", owners_of_held },
+	{ "owners in a file that is continued", owners_in_appended },
+	{ "owners without secrets, by each way", owners_alone },
+	{ "facts that come after the last packet", facts_at_end },
+	{ "owners after the capture's end", owners_after_close },
+	{ "no more is held with owners", owners_are_held },
 	{ NULL, NULL },
 };
 
