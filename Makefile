@@ -1,5 +1,5 @@
-# Builds libpcap with the ebpftls module, the BPF objects and the agent; runs
-# the tests; installs. Everything made lies under build/.
+# Builds libpcap with the ebpftls module, the BPF objects, the agent and the
+# tool; runs the tests; installs. Everything made lies under build/.
 #
 # make			build; V=1 shows the commands
 # make check		all tests, or only TESTS="LAYER LAYER/NAME ..."
@@ -35,7 +35,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: all need clean tests check fuzz check-patches lint format demo \
 	scan-file install uninstall FORCE
 
-all: library bpf agent $(BUILD)/run
+all: library bpf agent tool $(BUILD)/run
 
 # Every rule that runs a tool waits for this, so that all that is missing is
 # named at once before anything fails for the lack of it.
@@ -155,17 +155,38 @@ $(BUILD)/ebpftls-agent: $(AGENT_OBJ) $(BUILD)/agent.flags
 	$(SAY) LINK $(@F)
 	$(Q)$(CC) $(AGENT_LDFLAGS) -o $@ $(AGENT_OBJ) $(AGENT_LIBS)
 
+# --- tool -----------------------------------------------------------------
+
+# A program on libpcap: which one it finds is the dynamic linker's business.
+TOOL_OBJ := $(patsubst %.c,$(BUILD)/tool/%.o,$(wildcard tools/ebpftls/*.c))
+
+.PHONY: tool
+tool: $(BUILD)/ebpftls
+
+$(BUILD)/tool/%.o: %.c $(PCAP)/.configured | need
+	$(SAY) CC $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(call hardened,CFLAGS) $(call hardened,CPPFLAGS) -fPIE \
+	    $(WARNINGS) -I$(PCAP) -MMD -MP -c -o $@ $<
+
+$(BUILD)/ebpftls: $(TOOL_OBJ) | $(BUILD)/lib/libpcap.so.0.8
+	$(SAY) LINK $(@F)
+	$(Q)$(CC) $(AGENT_LDFLAGS) -o $@ $(TOOL_OBJ) -L$(BUILD)/lib -lpcap
+
 # --- tests ----------------------------------------------------------------
 
-# All of the module but the glue, which needs libpcap's inside, and the agent
-# are archives for the tests, each of which gets what it calls. gcc's address
-# and undefined behaviour sanitizers for the unit tests, clang's with libFuzzer.
+# All of the module but the glue, which needs libpcap's inside, the agent, and
+# what parses in the tool are archives for the tests, each of which gets what it
+# calls. gcc's address and undefined behaviour sanitizers for the unit tests,
+# clang's with libFuzzer.
 TEST := $(BUILD)/test
-TESTED := $(wildcard pcap-ebpftls/ebpftls-*.c tools/agent/*.c)
+TESTED := $(wildcard pcap-ebpftls/ebpftls-*.c tools/agent/*.c) \
+	tools/ebpftls/lines.c tools/ebpftls/ends.c
 UNIT := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/unit/*.c))
 FUZZERS := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/fuzz/*.c))
 TEST_CFLAGS = -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all \
-	$(WARNINGS) $(AGENT_PATHS) $(INCLUDES) -Itests -I$(PCAP)
+	$(WARNINGS) $(AGENT_PATHS) $(INCLUDES) -Itools/ebpftls -Itests \
+	-I$(PCAP)
 TEST_LIBS = -Wl,--as-needed -Wl,-rpath,$(BUILD)/lib -L$(BUILD)/lib -lpcap \
 	$(AGENT_LIBS)
 SANITIZE_unit = -fsanitize=address,undefined
@@ -250,5 +271,5 @@ uninstall:
 	$(Q)PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) CACHE_PATH=$(CACHE_PATH) \
 	    tools/build/uninstall
 
--include $(shell find $(BUILD)/bpf $(BUILD)/agent $(BUILD)/test \
+-include $(shell find $(BUILD)/bpf $(BUILD)/agent $(BUILD)/tool $(BUILD)/test \
 	-name '*.d' 2>/dev/null)

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* ebpftls: what tcpdump alone cannot show. The table of its commands. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+
+/* Not 0, and not what a command that is run is likely to end with. */
+#define FAILED_RUN 125
+
+static const struct command commands[] = {
+	{
+	    .name = "watch",
+	    .rest = "[EXPRESSION]",
+	    .summary = "Shows packets as tcpdump prints them, each with the "
+		       "process that sent or got it.",
+	    .run = watch,
+	    .failed = 1,
+	    .misuse = 2,
+	    .options = {
+		{ "i", "interface", "IFACE", false,
+		  "capture there, by default on any" },
+		{ "c", NULL, "COUNT", false, "end after so many packets" },
+		{ "eKnNqStuvxX", NULL, NULL, false,
+		  "how tcpdump prints: see tcpdump(8)" },
+	    },
+	},
+	{
+	    .name = "run",
+	    .rest = "[EXPRESSION] -- COMMAND [ARG...]",
+	    .summary = "Runs COMMAND and captures what it and its children "
+		       "send and get, decryptable.",
+	    .run = run,
+	    .failed = FAILED_RUN,
+	    .misuse = FAILED_RUN,
+	    .options = {
+		{ "w", "write", "FILE", true, "the pcapng file to write" },
+		{ "i", "interface", "IFACE", false,
+		  "capture there, by default on any" },
+	    },
+	},
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static int
+usage(FILE *to, int status)
+{
+	for (size_t i = 0; i < COMMANDS; i++) {
+		fputs(i == 0 ? "usage: " : "       ", to);
+		command_synopsis(&commands[i], to);
+	}
+	fputs("       ebpftls COMMAND --help\n", to);
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0)
+		return usage(stdout, EXIT_SUCCESS);
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return commands[i].run(&commands[i], argc - 1,
+					       argv + 1);
+	if (argc > 1)
+		complain("there is no command '%s'", name);
+	return usage(stderr, 2);
+}
