@@ -114,7 +114,7 @@ inside=()
 # line, if the archive does not serve them.
 suite_root()
 {
-	local dir=$BUILD/download/tls/$1 over=$scratch/over/$1 why
+	local dir=$BUILD/download/tls/$1-$2 over=$scratch/over/$1 why
 
 	if ! timeout 120 sh "$HERE/fetch" "$1" "$dir" "${@:2}" \
 	    >"$scratch/fetch.$1" 2>&1; then
