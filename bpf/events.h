@@ -156,6 +156,23 @@ enum ebpftls_label {
 	EBPFTLS_LABELS
 };
 
+#define EBPFTLS_LABEL_NAMES                                                    \
+	{                                                                      \
+		[EBPFTLS_CLIENT_RANDOM] = "CLIENT_RANDOM",                     \
+		[EBPFTLS_CLIENT_EARLY_TRAFFIC_SECRET] =                        \
+		    "CLIENT_EARLY_TRAFFIC_SECRET",                             \
+		[EBPFTLS_CLIENT_HANDSHAKE_TRAFFIC_SECRET] =                    \
+		    "CLIENT_HANDSHAKE_TRAFFIC_SECRET",                         \
+		[EBPFTLS_SERVER_HANDSHAKE_TRAFFIC_SECRET] =                    \
+		    "SERVER_HANDSHAKE_TRAFFIC_SECRET",                         \
+		[EBPFTLS_CLIENT_TRAFFIC_SECRET_0] = "CLIENT_TRAFFIC_SECRET_0", \
+		[EBPFTLS_SERVER_TRAFFIC_SECRET_0] = "SERVER_TRAFFIC_SECRET_0", \
+		[EBPFTLS_CLIENT_TRAFFIC_SECRET_N] = "CLIENT_TRAFFIC_SECRET_N", \
+		[EBPFTLS_SERVER_TRAFFIC_SECRET_N] = "SERVER_TRAFFIC_SECRET_N", \
+		[EBPFTLS_EARLY_EXPORTER_SECRET] = "EARLY_EXPORTER_SECRET",     \
+		[EBPFTLS_EXPORTER_SECRET] = "EXPORTER_SECRET",                 \
+	}
+
 /* One record of the ring buffer secret_events. */
 struct ebpftls_secret {
 	__u64 time; /* CLOCK_MONOTONIC, nanoseconds */

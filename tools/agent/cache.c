@@ -58,18 +58,7 @@ struct cache {
 	uint32_t slots[SLOTS]; /* indices into barren, plus 1 */
 };
 
-static const char *const labels[EBPFTLS_LABELS] = {
-	"CLIENT_RANDOM",
-	"CLIENT_EARLY_TRAFFIC_SECRET",
-	"CLIENT_HANDSHAKE_TRAFFIC_SECRET",
-	"SERVER_HANDSHAKE_TRAFFIC_SECRET",
-	"CLIENT_TRAFFIC_SECRET_0",
-	"SERVER_TRAFFIC_SECRET_0",
-	"CLIENT_TRAFFIC_SECRET_N",
-	"SERVER_TRAFFIC_SECRET_N",
-	"EARLY_EXPORTER_SECRET",
-	"EXPORTER_SECRET",
-};
+static const char *const labels[EBPFTLS_LABELS] = EBPFTLS_LABEL_NAMES;
 
 struct file_id
 file_id(const struct stat *st)
