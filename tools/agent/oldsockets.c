@@ -8,8 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,22 +16,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "events.h"
+#include "process.h"
 
 #define STAT_SIZE 1024
-#define STARTTIME 22 /* field of /proc/PID/stat */
 
 /* As struct old in bpf/owner.bpf.h. */
 struct oldsocket {
 	struct ebpftls_owner owner;
 	uint64_t listens;
 };
-
-static int
-open_in(int process, const char *name)
-{
-	return openat(process, name, O_RDONLY | O_CLOEXEC);
-}
 
 /* The rest of a line in /proc/PID/status, behind `name`. */
 static unsigned long
@@ -53,50 +44,31 @@ status_number(const char *status, const char *name, int column)
 	return value;
 }
 
-static bool
-read_file(int process, const char *name, char *text, size_t size)
-{
-	int fd = open_in(process, name);
-	ssize_t length;
-
-	if (fd < 0)
-		return false;
-	length = read(fd, text, size - 1);
-	close(fd);
-	if (length <= 0)
-		return false;
-	text[length] = '\0';
-	return true;
-}
-
 /* The name may hold any byte: it ends with the last parenthesis. */
-static bool
-describe(int process, uint32_t pid, bool chosen, struct ebpftls_owner *owner)
+bool
+oldsockets_describe(int process, uint32_t pid, bool chosen,
+		    struct ebpftls_owner *owner)
 {
 	char stat[STAT_SIZE], status[4 * STAT_SIZE];
-	const char *name, *end, *at;
+	const char *name;
+	uint32_t parent;
+	uint64_t ticks;
 	size_t length;
 
-	if (!read_file(process, "stat", stat, sizeof(stat)) ||
-	    !read_file(process, "status", status, sizeof(status)))
+	if (process_read_text(process, "stat", stat, sizeof(stat)) == 0 ||
+	    process_read_text(process, "status", status, sizeof(status)) == 0 ||
+	    !process_parse_stat(stat, &parent, &ticks))
 		return false;
 	name = strchr(stat, '(');
-	end = strrchr(stat, ')');
-	if (name == NULL || end == NULL)
-		return false;
-	at = end + 1;
-	for (int i = 2; i < STARTTIME && at != NULL; i++)
-		at = strchr(at + 1, ' ');
-	if (at == NULL)
+	if (name == NULL)
 		return false;
 	memset(owner, 0, sizeof(*owner));
-	length = (size_t)(end - name - 1);
+	length = (size_t)(strrchr(stat, ')') - name - 1);
 	if (length >= sizeof(owner->comm))
 		length = sizeof(owner->comm) - 1;
 	memcpy(owner->comm, name + 1, length);
 	owner->pid = owner->tid = pid;
-	owner->start = strtoull(at, NULL, 10) *
-		       (1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK));
+	owner->start = ticks * (1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK));
 	owner->uid = (uint32_t)status_number(status, "\nUid:", 1);
 	owner->kind = EBPFTLS_OF_PROCESS;
 	owner->chosen = chosen;
@@ -167,12 +139,12 @@ compare_pids(const void *a, const void *b)
 }
 
 static void
-scan_process(int map, int proc, const char *name, bool chosen)
+scan_process(int map, int proc, const char *name, uint32_t pid, bool chosen)
 {
-	uint32_t pid = (uint32_t)strtoul(name, NULL, 10);
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	int process = openat(proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fds = process < 0 ? -1 : open_in(process, "fd");
+	int fds =
+	    process < 0 ? -1 : openat(process, "fd", O_RDONLY | O_CLOEXEC);
 	DIR *dir = fds < 0 ? NULL : fdopendir(fds);
 	struct ebpftls_owner owner;
 	struct dirent *entry;
@@ -180,7 +152,8 @@ scan_process(int map, int proc, const char *name, bool chosen)
 
 	if (dir == NULL && fds >= 0)
 		close(fds);
-	if (dir != NULL && pidfd >= 0 && describe(process, pid, chosen, &owner))
+	if (dir != NULL && pidfd >= 0 &&
+	    oldsockets_describe(process, pid, chosen, &owner))
 		while ((entry = readdir(dir)) != NULL)
 			if (readlinkat(fds, entry->d_name, target,
 				       sizeof(target)) > 7 &&
@@ -208,7 +181,7 @@ oldsockets_scan(int map, const uint32_t *chosen, size_t count)
 		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
 			continue;
 		pid = (uint32_t)strtoul(entry->d_name, NULL, 10);
-		scan_process(map, dirfd(dir), entry->d_name,
+		scan_process(map, dirfd(dir), entry->d_name, pid,
 			     count > 0 &&
 				 bsearch(&pid, chosen, count, sizeof(pid),
 					 compare_pids) != NULL);

@@ -37,12 +37,8 @@ process_known(const struct ebpftls_newcomer *who, struct ebpftls_process *facts)
 	memcpy(facts->comm, who->owner.comm, sizeof(facts->comm) - 1);
 }
 
-/*
- * Reads as much of a file as there is room for, and puts a 0 behind it.
- * Returns how much that was: of a file that cannot be read, nothing.
- */
-static size_t
-read_text(int folder, const char *name, char *text, size_t size)
+size_t
+process_read_text(int folder, const char *name, char *text, size_t size)
 {
 	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
 	size_t length = 0;
@@ -143,7 +139,7 @@ process_read(int folder, const struct ebpftls_newcomer *who,
 	/* first, as the rest stays until the parent has heard of the end */
 	if (readlinkat(folder, "exe", facts->exe, sizeof(facts->exe) - 1) < 0)
 		facts->exe[0] = '\0';
-	read_text(folder, "stat", text, sizeof(text));
+	process_read_text(folder, "stat", text, sizeof(text));
 	if (!process_parse_stat(text, &parent, &ticks) ||
 	    ticks != who->owner.start / tick) {
 		memset(facts->exe, 0, sizeof(facts->exe));
@@ -151,7 +147,7 @@ process_read(int folder, const struct ebpftls_newcomer *who,
 	}
 	if (facts->parent == 0)
 		facts->parent = parent;
-	read_text(folder, "cgroup", cgroups, sizeof(cgroups));
+	process_read_text(folder, "cgroup", cgroups, sizeof(cgroups));
 	process_parse_cgroups(cgroups, facts);
 	return true;
 }
@@ -169,8 +165,8 @@ process_parse_command(char *text, size_t size)
 void
 process_read_command(int folder, struct ebpftls_process *facts)
 {
-	size_t size = read_text(folder, "cmdline", facts->command,
-				sizeof(facts->command));
+	size_t size = process_read_text(folder, "cmdline", facts->command,
+					sizeof(facts->command));
 
 	process_parse_command(facts->command, size);
 }

@@ -34,6 +34,12 @@ bool process_read(int folder, const struct ebpftls_newcomer *who,
 void process_read_command(int folder, struct ebpftls_process *facts);
 
 /*
+ * Reads as much of a file in it as there is room for, and puts a 0 behind that.
+ * Returns how much it was: of a file that cannot be read, nothing.
+ */
+size_t process_read_text(int folder, const char *name, char *text, size_t size);
+
+/*
  * The same for texts: of /proc/PID/stat, of cgroup, which is changed, and the
  * `size` bytes of a command line, which are too.
  */
