@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "checksum.h"
 #include "elffile.h"
 #include "scanner.h"
 
@@ -248,17 +249,6 @@ cache_path(const struct cache *cache, size_t index)
 /* --- the file ---------------------------------------------------------------
  */
 
-/* FNV-1a */
-uint64_t
-cache_checksum(const uint8_t *bytes, size_t size)
-{
-	uint64_t sum = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < size; i++)
-		sum = (sum ^ bytes[i]) * UINT64_C(0x100000001b3);
-	return sum;
-}
-
 static bool
 is_sound(const struct fertile *fertile)
 {
@@ -289,7 +279,7 @@ cache_load(struct cache *cache, const uint8_t *bytes, size_t size)
 	bytes += sizeof(header);
 	size -= sizeof(header);
 	if (!is_header(cache, &header, size) ||
-	    header.checksum != cache_checksum(bytes, size))
+	    header.checksum != checksum(bytes, size))
 		return false;
 	memcpy(cache->fertile, bytes, header.fertile * sizeof(struct fertile));
 	for (uint32_t i = 0; i < header.fertile; i++)
@@ -363,7 +353,7 @@ collect(const struct cache *cache, uint8_t *bytes)
 	memcpy(rest, cache->fertile, size);
 	header->barren = collect_barren(cache, (struct file_id *)(rest + size));
 	size += header->barren * sizeof(struct file_id);
-	header->checksum = cache_checksum(rest, size);
+	header->checksum = checksum(rest, size);
 	return sizeof(*header) + size;
 }
 

@@ -58,6 +58,5 @@ void cache_close(struct cache *cache);
 /* For tests: takes the content of a cache file, or nothing if it is wrong. */
 struct cache *cache_new(void);
 bool cache_load(struct cache *cache, const uint8_t *bytes, size_t size);
-uint64_t cache_checksum(const uint8_t *bytes, size_t size);
 
 #endif

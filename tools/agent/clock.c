@@ -20,10 +20,10 @@
 #define ROUNDS	20
 #define FOREVER INT32_MAX /* seconds since 1970; when it is over, again */
 
-static int64_t
-read_clock(clockid_t id)
+int64_t
+clock_read(clockid_t id)
 {
-	struct timespec now;
+	struct timespec now = { 0, 0 };
 
 	clock_gettime(id, &now);
 	return now.tv_sec * SECOND + now.tv_nsec;
@@ -36,9 +36,9 @@ measure_offset(int64_t *when)
 	int64_t best = INT64_MAX, offset = 0;
 
 	for (int i = 0; i < ROUNDS; i++) {
-		int64_t before = read_clock(CLOCK_MONOTONIC);
-		int64_t wall = read_clock(CLOCK_REALTIME);
-		int64_t after = read_clock(CLOCK_MONOTONIC);
+		int64_t before = clock_read(CLOCK_MONOTONIC);
+		int64_t wall = clock_read(CLOCK_REALTIME);
+		int64_t after = clock_read(CLOCK_MONOTONIC);
 
 		if (i == 0)
 			*when = before;

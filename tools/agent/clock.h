@@ -3,7 +3,13 @@
 #ifndef AGENT_CLOCK_H
 #define AGENT_CLOCK_H
 
+#include <stdint.h>
+#include <time.h>
+
 #include "events.h"
+
+/* Nanoseconds; 0 if there is no such clock any more. */
+int64_t clock_read(clockid_t id);
 
 /*
  * Writes the clock's first reading and returns a descriptor that is readable

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "cache.h"
+#include "clock.h"
 #include "ebpftls-control-io.h"
 #include "files.h"
 #include "folders.h"
@@ -124,10 +125,7 @@ struct discover {
 static int64_t
 now(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 * MILLISECOND + t.tv_nsec;
+	return clock_read(CLOCK_MONOTONIC);
 }
 
 /* --- lanes ------------------------------------------------------------------

@@ -479,12 +479,6 @@ owners_events_fd(const struct owners *owners)
 	return bpf_map__fd(owners->skeleton->maps.owner_events);
 }
 
-uint32_t
-owners_events_size(const struct owners *owners)
-{
-	return bpf_map__max_entries(owners->skeleton->maps.owner_events);
-}
-
 void
 owners_close(struct owners *owners)
 {

@@ -39,9 +39,8 @@ int owners_load(struct owners *owners, int cgroup, bool near,
  */
 int owners_map_fd(const struct owners *owners, const char *name);
 
-/* Ring buffer map of struct ebpftls_newcomer, and the bytes of data in it. */
+/* Ring buffer map of struct ebpftls_newcomer. */
 int owners_events_fd(const struct owners *owners);
-uint32_t owners_events_size(const struct owners *owners);
 
 void owners_close(struct owners *owners);
 

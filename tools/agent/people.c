@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "checksum.h"
 #include "ebpftls-control-io.h"
 #include "process.h"
 #include "reader.h"
@@ -59,18 +60,6 @@ struct people {
 
 /* --- sending -------------------------------------------------------------- */
 
-/* FNV-1a */
-static uint64_t
-hash_of(const void *data, size_t size)
-{
-	const uint8_t *bytes = data;
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < size; i++)
-		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
 static void
 put(struct people *people, const struct ebpftls_process *facts)
 {
@@ -88,7 +77,7 @@ static bool
 is_new(struct people *people, const struct ebpftls_process *facts)
 {
 	struct sent *sent = &people->sent[facts->pid % SENT_MAX];
-	uint64_t hash = hash_of(facts, sizeof(*facts));
+	uint64_t hash = checksum(facts, sizeof(*facts));
 
 	if (sent->pid == facts->pid && sent->hash == hash)
 		return false;

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "clock.h"
 #include "ebpftls-control-io.h"
 
 #define NAME	      "ebpftls-scan"
@@ -183,22 +184,13 @@ be_scanner(void *parent, uint64_t kept)
 /* --- its keeper ------------------------------------------------------------
  */
 
-static int64_t
-read_clock(clockid_t id)
-{
-	struct timespec now = { 0, 0 };
-
-	clock_gettime(id, &now);
-	return now.tv_sec * SECOND + now.tv_nsec;
-}
-
 /* What the process has had of the CPUs; 0 once it is dead. */
 static int64_t
 cpu_time(const struct scanner *scanner)
 {
 	clockid_t id;
 
-	return clock_getcpuclockid(scanner->pid, &id) == 0 ? read_clock(id) : 0;
+	return clock_getcpuclockid(scanner->pid, &id) == 0 ? clock_read(id) : 0;
 }
 
 static void
@@ -284,7 +276,7 @@ scanner_submit(struct scanner *scanner, int fd, bool alone)
 		set_timer(scanner, 1);
 		return;
 	}
-	scanner->since = read_clock(CLOCK_MONOTONIC);
+	scanner->since = clock_read(CLOCK_MONOTONIC);
 	scanner->used = cpu_time(scanner);
 	set_timer(scanner, WORK_MAX);
 }
@@ -304,7 +296,7 @@ static bool
 is_too_long(const struct scanner *scanner)
 {
 	return cpu_time(scanner) - scanner->used >= WORK_MAX ||
-	       read_clock(CLOCK_MONOTONIC) - scanner->since >= WAIT_MAX;
+	       clock_read(CLOCK_MONOTONIC) - scanner->since >= WAIT_MAX;
 }
 
 enum scanner_answer

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "command.h"
 #include "device.h"
 #include "ends.h"
@@ -134,15 +134,6 @@ capture(struct watch *watch)
 	if (watch->failed ||
 	    (watch->limit != 0 && watch->printer->written == watch->limit))
 		watch->capturing = false;
-}
-
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 }
 
 /* Who does not read on has seen enough: no reason to complain. */
