@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "ebpftls-pktap.h"
+#include "ebpftls-wireshark.h"
 #include "pcap-ebpftls-handle.h"
 #include "pcap-ebpftls.h"
 
@@ -920,9 +921,12 @@ is_loopback(int sock, const char *interface)
 int
 ebpftls_findalldevs(pcap_if_list_t *devlistp, char *err_str)
 {
-	struct if_nameindex *interfaces = if_nameindex();
+	struct if_nameindex *interfaces;
 	int sock, status;
 
+	if (ebpftls_wireshark_reads())
+		return 0;
+	interfaces = if_nameindex();
 	if (interfaces == NULL)
 		return 0;
 	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
