@@ -11,8 +11,6 @@
 
 #include "command.h"
 
-#define PREFIX "ebpftls:"
-
 /* How long packets may wait for others that are older: nobody notices. */
 #define TIMEOUT_MS 10
 
@@ -27,7 +25,7 @@ library_is_ours(void)
 		return true;
 	device = all;
 	while (device != NULL &&
-	       strncmp(device->name, PREFIX, strlen(PREFIX)) != 0)
+	       strncmp(device->name, DEVICE_PREFIX, strlen(DEVICE_PREFIX)) != 0)
 		device = device->next;
 	pcap_freealldevs(all);
 	return device != NULL;
@@ -56,7 +54,7 @@ device_open(const char *interface, const char *options)
 	pcap_t *pcap = NULL;
 	int status = 0;
 
-	if (asprintf(&name, PREFIX "%s%s", interface, options) < 0)
+	if (asprintf(&name, DEVICE_PREFIX "%s%s", interface, options) < 0)
 		return NULL;
 	pcap = pcap_create(name, text);
 	if (pcap == NULL) {

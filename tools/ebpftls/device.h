@@ -5,6 +5,8 @@
 
 #include <pcap/pcap.h>
 
+#define DEVICE_PREFIX "ebpftls:"
+
 /*
  * Opens ebpftls:INTERFACE with further options of the device, each after a
  * comma. Reads of it do not wait. NULL after it has said why not.

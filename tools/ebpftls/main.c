@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "extcap.h"
 
 /* Not 0, and not what a command that is run is likely to end with. */
 #define FAILED_RUN 125
@@ -59,6 +60,8 @@ main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
+	if (extcap_is_meant(argc, argv))
+		return extcap(argc, argv);
 	if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0)
 		return usage(stdout, EXIT_SUCCESS);
 	for (size_t i = 0; i < COMMANDS; i++)
