@@ -7,11 +7,13 @@
 # make scan-file		build/scan-file FILE ...: where it finds TLS secrets
 # make install		with PREFIX (default /usr/local) and DESTDIR
 # make uninstall	take that back, with the same PREFIX and DESTDIR
+# make deb		Debian packages in build/deb, for the running release
 # make fuzz		the fuzz targets for FUZZ_TIME seconds each
 # make check-patches	try every patch series on its release's libpcap
 # make lint, format	look at the sources; put their layout in order
 
 PREFIX = /usr/local
+LIBDIR = $(PREFIX)/lib/$(MULTIARCH)
 DESTDIR =
 CC = gcc
 CLANG = clang
@@ -33,7 +35,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all need clean tests check fuzz check-patches lint format demo \
-	scan-file install uninstall FORCE
+	scan-file install uninstall deb FORCE
 
 all: library bpf agent tool $(BUILD)/run
 
@@ -157,7 +159,8 @@ $(BUILD)/ebpftls-agent: $(AGENT_OBJ) $(BUILD)/agent.flags
 
 # --- tool -----------------------------------------------------------------
 
-# A program on libpcap: which one it finds is the dynamic linker's business.
+# It takes the libpcap that is installed with it, unless the environment says
+# another.
 TOOL_OBJ := $(patsubst %.c,$(BUILD)/tool/%.o,$(wildcard tools/ebpftls/*.c))
 
 .PHONY: tool
@@ -169,9 +172,9 @@ $(BUILD)/tool/%.o: %.c $(PCAP)/.configured | need
 	$(Q)$(CC) $(call hardened,CFLAGS) $(call hardened,CPPFLAGS) -fPIE \
 	    $(WARNINGS) -I$(PCAP) -MMD -MP -c -o $@ $<
 
-$(BUILD)/ebpftls: $(TOOL_OBJ) | $(BUILD)/lib/libpcap.so.0.8
+$(BUILD)/ebpftls: $(TOOL_OBJ) $(BUILD)/agent.flags | $(BUILD)/lib/libpcap.so.0.8
 	$(SAY) LINK $(@F)
-	$(Q)$(CC) $(AGENT_LDFLAGS) -o $@ $(TOOL_OBJ) -L$(BUILD)/lib -lpcap
+	$(Q)$(CC) $(AGENT_LDFLAGS) -Wl,--enable-new-dtags,-rpath,$(LIBDIR) -o $@ $(TOOL_OBJ) -L$(BUILD)/lib -lpcap
 
 # --- tests ----------------------------------------------------------------
 
@@ -264,8 +267,11 @@ demo:
 # --- installation ---------------------------------------------------------
 
 install: all
-	$(Q)BUILD=$(BUILD) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) \
+	$(Q)BUILD=$(BUILD) PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) DESTDIR=$(DESTDIR) \
 	    MULTIARCH=$(MULTIARCH) CACHE_PATH=$(CACHE_PATH) tools/build/install
+
+deb: need
+	$(Q)BUILD=$(BUILD) MAKE='$(MAKE)' MULTIARCH=$(MULTIARCH) tools/build/deb
 
 uninstall:
 	$(Q)PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) CACHE_PATH=$(CACHE_PATH) \
