@@ -141,6 +141,15 @@ struct ebpftls_config {
 	__u8 reserved;
 };
 
+/*
+ * What the programs that a frame passes on one CPU tell each other: who calls
+ * the filter sets it, who captures reads it.
+ */
+struct ebpftls_verdict {
+	__u32 network; /* as ebpftls_frame.network */
+	__u32 keep;    /* bytes of the packet, a made header included */
+};
+
 /* What TLS stacks call their secrets, in the words of SSLKEYLOGFILE. */
 enum ebpftls_label {
 	EBPFTLS_CLIENT_RANDOM,
@@ -257,6 +266,7 @@ _Static_assert(sizeof(struct ebpftls_selection) == 8, "selection");
 _Static_assert(sizeof(struct ebpftls_counters) == 64, "one cache line");
 _Static_assert(sizeof(struct ebpftls_shared) == 200, "shared page");
 _Static_assert(sizeof(struct ebpftls_config) == 16, "config");
+_Static_assert(sizeof(struct ebpftls_verdict) == 8, "verdict");
 _Static_assert(sizeof(struct ebpftls_secret) == 104, "secret");
 _Static_assert(sizeof(struct ebpftls_place) == 24, "place");
 _Static_assert(sizeof(struct ebpftls_hook) == 112 + 32 * 16, "hook");
