@@ -312,6 +312,32 @@ CACHE = {
     "both": b"\2\2" + bytes(64),
 }
 
+# --- classic filters: a byte of options, then what tcpdump makes of them --------
+
+LINKS = {"EN10MB": 0, "LINUX_SLL": 1, "LINUX_SLL2": 2}
+FILTERS = {
+    "ip": (0, "EN10MB", "ip"),
+    "port": (8, "EN10MB", "tcp port 443 and host 10.0.0.1"),
+    "payload": (4, "LINUX_SLL", "tcp[((tcp[12:1] & 0xf0) >> 2):4] = 1"),
+    "arithmetic": (12, "LINUX_SLL2", "ip[2:2] / ip[1] > len % 7 << ip[8]"),
+    "header": (0, "LINUX_SLL2", "inbound or ifindex 5"),
+    "tags": (8, "EN10MB", "ip6 protochain 6 or (vlan and geneve)"),
+}
+
+
+def classic(options, link, expression):
+    lines = subprocess.run(
+        ["tcpdump", "-ddd", "-y", link, expression], check=True,
+        capture_output=True, text=True).stdout.splitlines()[1:]
+    return bytes([options | LINKS[link]]) + b"".join(
+        struct.pack("=HBBI", *map(int, line.split())) for line in lines)
+
+
+# Metadata, as only live handles load it: packet type, tag.
+METADATA = b"\4" + b"".join(struct.pack("=HBBI", *insn) for insn in (
+    (0x28, 0, 0, 0xfffff004), (0x15, 0, 2, 4), (0x30, 0, 0, 0xfffff030),
+    (0x15, 0, 1, 1), (0x16, 0, 0, 0), (6, 0, 0, 0)))
+
 
 def main():
     for name, content in recorded().items():
@@ -334,6 +360,9 @@ def main():
         write("process", name, content)
     for name, content in CACHE.items():
         write("cache", name, content)
+    for name, arguments in FILTERS.items():
+        write("cbpf", name, classic(*arguments))
+    write("cbpf", "metadata", METADATA)
 
 
 if sys.byteorder != "little":
