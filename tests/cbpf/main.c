@@ -29,6 +29,12 @@
 #define LONGEST_ON_LO	   65000u
 #define ENOUGH_EXPRESSIONS 300u
 
+#ifdef BPF_SPECIAL_BASIC_HANDLING
+#define CODEGEN_FLAGS (BPF_SPECIAL_VLAN_HANDLING | BPF_SPECIAL_BASIC_HANDLING)
+#else
+#define CODEGEN_FLAGS BPF_SPECIAL_VLAN_HANDLING
+#endif
+
 static struct {
 	u_int programs;
 	u_int frames;
@@ -301,7 +307,8 @@ random_programs(void)
 	check(tally.translated >= settings.programs - settings.programs / 100);
 }
 
-/* How an expression is compiled: as the module's handles do. */
+/* How an expression is compiled: as the module's handles do (pcap-ebpftls.c).
+ */
 struct dialect {
 	const char *name;
 	int linktype;
@@ -329,8 +336,7 @@ open_dialects(void)
 		    pcap_open_dead(dialects[i].linktype, SNAPLEN);
 		if (dialects[i].pcap == NULL)
 			abort();
-		dialects[i].pcap->bpf_codegen_flags |=
-		    BPF_SPECIAL_VLAN_HANDLING;
+		dialects[i].pcap->bpf_codegen_flags |= CODEGEN_FLAGS;
 	}
 }
 
