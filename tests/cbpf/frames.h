@@ -270,6 +270,17 @@ frames_network_offset(uint32_t len)
 					    : check_random(65536));
 }
 
+/* A tag in the bytes would take the place of one that is taken away. */
+static inline bool
+frames_has_tag(const struct sample *sample)
+{
+	uint16_t protocol;
+
+	memcpy(&protocol, sample->bytes + 2 * ETH_ALEN, sizeof(protocol));
+	return protocol == htons(ETH_P_8021Q) ||
+	       protocol == htons(ETH_P_8021AD);
+}
+
 /* With a tag beside it and the rest of its metadata. */
 static inline void
 frames_dress(struct sample *sample, const void *bytes, uint32_t len)

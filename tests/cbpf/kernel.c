@@ -114,6 +114,11 @@ load_entry(void)
 		READ(3, 6, CB(TCI)),
 		MOVE(1, 6),
 		CALL(BPF_FUNC_skb_vlan_push),
+		READ(2, 6, CB(TPID)),
+		INSN(BPF_ALU | BPF_RSH | BPF_K, 2, 0, 0, 16),
+		IF_ZERO(2, 2),
+		MOVE(1, 6),
+		CALL(BPF_FUNC_skb_vlan_pop),
 		MOVE(1, 6),
 		READ(2, 6, CB(TYPE)),
 		CALL(BPF_FUNC_skb_change_type),
@@ -387,7 +392,7 @@ run(const struct sample *sample, enum slot slot, struct __sk_buff *said)
 	bool cut = sample->len < SHORTEST;
 	struct __sk_buff context = {
 		.mark = cut ? sample->len : 0,
-		.cb[TPID] = htons(sample->tpid),
+		.cb[TPID] = htons(sample->tpid) | sample->untagged << 16,
 		.cb[TCI] = sample->tci,
 		.cb[TYPE] = sample->type,
 		.cb[SLOT] = slot,

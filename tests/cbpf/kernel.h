@@ -18,6 +18,7 @@ struct sample {
 	uint32_t len;
 	uint16_t tpid; /* a tag in metadata; 0: none */
 	uint16_t tci;
+	bool untagged;	  /* the tag has been taken away again */
 	uint8_t type;	  /* PACKET_HOST .. PACKET_OTHERHOST */
 	uint16_t network; /* offset, whether there or not */
 

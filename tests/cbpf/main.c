@@ -480,11 +480,13 @@ rejected(void)
 {
 	struct bpf_insn insns[] = {
 		{ BPF_LD | BPF_ABS | BPF_B, 0, 0, 30 },
+		{ BPF_JMP | BPF_JSET | BPF_K, 0, 1, 2 },
+		{ BPF_RET | BPF_K, 0, 0, 0 },
 		{ BPF_LDX | BPF_IMM, 0, 0, 2 },
 		{ BPF_ALU | BPF_MOD | BPF_X, 0, 0, 0 },
 		{ BPF_RET | BPF_A, 0, 0, 0 },
 	};
-	struct candidate c = { .name = "rejected", .program = { 4, insns } };
+	struct candidate c = { .name = "rejected", .program = { 6, insns } };
 	struct tally tally = { .filters = 0 };
 	uint32_t before = kernel_rejected();
 

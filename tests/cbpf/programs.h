@@ -195,6 +195,7 @@ program_arithmetic(struct program *p)
 		BPF_LSH, BPF_RSH, BPF_NEG, BPF_MOD, BPF_XOR,
 	};
 	uint16_t operation = operations[check_random(11)];
+	bool shift = operation == BPF_LSH || operation == BPF_RSH;
 	uint32_t k = program_chance(50) ? check_random(16) : program_edge();
 
 	if (operation == BPF_NEG) {
@@ -202,10 +203,12 @@ program_arithmetic(struct program *p)
 		return;
 	}
 	if (program_chance(40)) {
+		if (shift && program_chance(50))
+			program_add(p, BPF_LDX | BPF_IMM, 30 + check_random(4));
 		program_add(p, BPF_ALU | operation | BPF_X, k);
 		return;
 	}
-	if (operation == BPF_LSH || operation == BPF_RSH)
+	if (shift)
 		k %= 32;
 	if ((operation == BPF_DIV || operation == BPF_MOD) && k == 0)
 		k = 1;
@@ -296,9 +299,9 @@ static inline uint32_t
 program_random_size(void)
 {
 	if (program_chance(80))
-		return 24 + check_random(24);
+		return 40 + check_random(24);
 	if (program_chance(95))
-		return 48 + check_random(252);
+		return 64 + check_random(236);
 	return 300 + check_random(PROGRAM_MAX - 300 + 1);
 }
 
@@ -312,9 +315,10 @@ program_make(struct program *p, uint32_t link_size)
 	p->wild = program_chance(20);
 	p->words = check_random(0x10000) & check_random(0x10000);
 	for (uint32_t n = 0; n < 16; n++) {
-		if (p->words >> n & 1)
-			program_add(p, program_chance(50) ? BPF_ST : BPF_STX,
-				    n);
+		if ((p->words >> n & 1) == 0)
+			continue;
+		program_number(p);
+		program_add(p, program_chance(50) ? BPF_ST : BPF_STX, n);
 	}
 	while (p->count + 4 < p->size)
 		program_step(p);
