@@ -298,6 +298,7 @@ frames_dress(struct sample *sample, const void *bytes, uint32_t len)
 		sample->tci =
 		    (uint16_t)(frames_chance(70) ? check_random(10)
 						 : check_random(65536));
+		sample->untagged = frames_chance(20) && !frames_has_tag(sample);
 	}
 }
 
