@@ -479,7 +479,7 @@ static void
 rejected(void)
 {
 	struct bpf_insn insns[] = {
-		{ BPF_LD | BPF_ABS | BPF_B, 0, 0, 30 },
+		{ BPF_LD | BPF_ABS | BPF_B, 0, 0, 19 },
 		{ BPF_JMP | BPF_JSET | BPF_K, 0, 1, 2 },
 		{ BPF_RET | BPF_K, 0, 0, 0 },
 		{ BPF_LDX | BPF_IMM, 0, 0, 2 },
