@@ -445,7 +445,9 @@ read_keep(void)
 static uint32_t
 send_frame(const struct sample *sample)
 {
-	struct virtio_net_hdr header = { .hdr_len = ETH_HLEN + 2 };
+	struct virtio_net_hdr header = {
+		.hdr_len = (uint16_t)(ETH_HLEN + 2 + sample->len % 128),
+	};
 	struct iovec parts[] = {
 		{ &header, sizeof(header) },
 		{ sample->bytes, sample->len },

@@ -285,24 +285,29 @@ report(const struct tally *tally)
 /* --- the cases ---------------------------------------------------------- */
 
 static void
-random_programs(void)
+try_random(struct tally *tally, bool outgoing, const struct subjects *subjects)
 {
 	static struct program program;
+	struct candidate c = {
+		.name = "random",
+		.link = program_chance(60) ? 0 : 1 + check_random(2),
+		.outgoing = outgoing,
+	};
+
+	program_make(&program, link_sizes[c.link]);
+	c.program.bf_insns = (struct bpf_insn *)program.insns;
+	c.program.bf_len = program.count;
+	try_candidate(tally, &c, subjects, FRAMES_FOR_PROGRAM);
+}
+
+static void
+random_programs(void)
+{
 	struct tally tally = { .filters = 0 };
 
-	for (u_int i = 0; i < settings.programs; i++) {
-		struct candidate c = {
-			.name = "random",
-			.link = program_chance(60) ? 0 : 1 + check_random(2),
-			.outgoing = program_chance(50),
-		};
-
-		program_make(&program, link_sizes[c.link]);
-		c.program.bf_insns = (struct bpf_insn *)program.insns;
-		c.program.bf_len = program.count;
-		try_candidate(&tally, &c, program_chance(80) ? &ethernet : &raw,
-			      FRAMES_FOR_PROGRAM);
-	}
+	for (u_int i = 0; i < settings.programs; i++)
+		try_random(&tally, program_chance(50),
+			   program_chance(80) ? &ethernet : &raw);
 	report(&tally);
 	check(tally.translated >= settings.programs - settings.programs / 100);
 }
@@ -467,8 +472,10 @@ frames_in_pieces(void)
 	open_dialects();
 	for_expressions(&tally, try_in_pieces);
 	close_dialects();
-	for (u_int i = 0; i < settings.programs / 20; i++)
+	for (u_int i = 0; i < settings.programs / 10; i++) {
 		try_load_in_pieces(&tally);
+		try_random(&tally, true, &in_pieces);
+	}
 	report(&tally);
 	kernel_choose(KERNEL_TEST_RUN);
 	forget(&in_pieces);

@@ -146,13 +146,13 @@ verifier_store(struct verifier *v, const struct bpf_insn *insn)
 	return word != 0;
 }
 
-/* A load of the packet; that the context is in r6 is not looked at. */
+/* A load of the packet by the kernel, for which the context is in r6. */
 static inline bool
 verifier_load_packet(struct verifier *v, const struct bpf_insn *insn)
 {
-	if (BPF_MODE(insn->code) != BPF_IND ||
-	    !verifier_has(v, insn->src_reg) || !verifier_has(v, BPF_REG_6) ||
-	    insn->imm < 0)
+	if (!verifier_has(v, BPF_REG_6) || insn->imm < 0)
+		return false;
+	if (BPF_MODE(insn->code) == BPF_IND && !verifier_has(v, insn->src_reg))
 		return false;
 	v->now.registers &= ~VERIFIER_SPOILT;
 	return verifier_write(v, BPF_REG_0);

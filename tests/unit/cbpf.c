@@ -16,6 +16,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define LONGEST	     4096
+#define DIRECT	     1556 /* the longest of which there are two copies */
 #define SLL	     16
 #define SLL2	     20
 #define RANDOM	     3000
@@ -206,7 +207,7 @@ made_header(void)
 	check(translate_one((struct sock_filter)KEEP, 14) == -EINVAL);
 }
 
-/* As many instructions as there may be, each the same. */
+/* A load that wants a direct copy, the same many times, and an end. */
 static int
 translate_many(struct sock_filter insn, size_t count, uint32_t link_size)
 {
@@ -215,6 +216,8 @@ translate_many(struct sock_filter insn, size_t count, uint32_t link_size)
 
 	for (size_t i = 0; i < count; i++)
 		program[i] = insn;
+	program[0] =
+	    (struct sock_filter)DO(BPF_LD | BPF_H | BPF_ABS, link_size + 12);
 	program[count - 1] = (struct sock_filter)KEEP;
 	return translate(program, count, &options);
 }
@@ -245,8 +248,11 @@ long_programs(void)
 
 	for (size_t i = 0; i < COUNT(insns); i++) {
 		for (size_t l = 0; l < COUNT(link_sizes); l++) {
-			check(translate_many(insns[i], LONGEST, link_sizes[l]) >
-			      0);
+			uint32_t size = link_sizes[l];
+
+			check(translate_many(insns[i], LONGEST, size) > 0);
+			check(translate_many(insns[i], DIRECT, size) > 0);
+			check(translate_many(insns[i], DIRECT + 1, size) > 0);
 		}
 		check(translate_many(insns[i], LONGEST + 1, 0) == -E2BIG);
 	}
@@ -310,8 +316,16 @@ cost(void)
 		BPF_ALU | BPF_MOV | BPF_K,   /* where offset 0 is */
 		BPF_ALU | BPF_MOV | BPF_K,   /* A */
 		BPF_ALU | BPF_MOV | BPF_K,   /* X */
-		BPF_JMP32 | BPF_JLT | BPF_K, /* long enough? */
-		BPF_LD | BPF_IND | BPF_H,    BPF_JMP32 | BPF_JNE | BPF_K,
+		BPF_LDX | BPF_MEM | BPF_W,   /* where the frame begins */
+		BPF_ALU64 | BPF_ADD | BPF_K,
+		BPF_ALU64 | BPF_MOV | BPF_X,
+		BPF_ALU64 | BPF_ADD | BPF_K,
+		BPF_LDX | BPF_MEM | BPF_W, /* and its first piece ends */
+		BPF_JMP | BPF_JGT | BPF_X,
+		BPF_ALU64 | BPF_MOV | BPF_X,
+		BPF_LDX | BPF_MEM | BPF_H, /* the filter itself */
+		BPF_ALU | BPF_END | BPF_TO_BE,
+		BPF_JMP32 | BPF_JNE | BPF_K,
 	};
 	struct cbpf_options options = plain;
 	struct bpf_insn *insns = NULL;
@@ -323,7 +337,7 @@ cost(void)
 		return;
 	for (size_t i = 0; i < COUNT(codes); i++)
 		check(insns[i].code == codes[i]);
-	check(insns[7].imm == 0x800);
+	check(insns[COUNT(codes) - 1].imm == 0x800);
 	/* then the packet is passed on */
 	check(insns[made - 2].code == (BPF_ALU | BPF_MOV | BPF_K) &&
 	      insns[made - 2].imm == -1);

@@ -4,12 +4,18 @@
  * is enough: each instruction that something before it leads to becomes a few,
  * and where they start is known when the jumps are completed. The verifier
  * wants no instruction that nothing leads to.
+ *
+ * There are two walks, and so two copies, as loads cost most of what a filter
+ * costs: the direct one runs when the start of the frame is in one piece of
+ * memory, as it nearly always is, and reads from there; the careful one calls
+ * the kernel for each load.
  */
 #include "cbpf.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <stdlib.h>
 
@@ -25,10 +31,13 @@
 enum {
 	A = BPF_REG_0,
 	SPARE = BPF_REG_1,
+	SPARE2 = BPF_REG_2,
+	SPARE3 = BPF_REG_3,
 	CONTEXT = BPF_REG_6,
 	X = BPF_REG_7,
 	LENGTH = BPF_REG_8, /* of the frame, from START on */
-	START = BPF_REG_9,  /* what offset 0, or link_size, is in the frame */
+	START = BPF_REG_9,  /* where offset 0, or link_size, is: in the frame,
+			     * and in the direct copy in memory */
 	STACK = BPF_REG_10,
 };
 
@@ -37,12 +46,24 @@ enum {
 #define SAVED_A WORD(BPF_MEMWORDS)
 #define KEY	WORD(BPF_MEMWORDS + 1)
 
-/* Instructions that a classic one becomes, and that all have around them. */
-#define LONGEST 7
-#define AROUND	64
+/*
+ * Instructions that a classic one becomes in each copy, and that all have
+ * around them. Long programs have no direct copy: no jump is to be too far.
+ */
+#define LONGEST_DIRECT 14
+#define LONGEST	       7
+#define AROUND	       72
+#define DIRECT_MAX     ((INT16_MAX - AROUND) / (LONGEST_DIRECT + LONGEST))
 
-_Static_assert(BPF_MAXINSNS *LONGEST + AROUND <= INT16_MAX,
+_Static_assert(AROUND + LONGEST * BPF_MAXINSNS <= INT16_MAX,
 	       "no jump is too far");
+
+/* So much of a frame is looked for in one piece, at most. */
+#define LINEAR_MAX 64
+
+/* Bounds of what is added to an address; the verifier's own is 0xffff. */
+#define DIRECT_X  0x7fff
+#define DIRECT_AT 0x1000
 
 /* An offset from which no frame can be read. */
 #define NOWHERE (INT32_MAX - 4)
@@ -52,7 +73,7 @@ enum { ENDS, GOES_ON };
 
 struct jump {
 	size_t at; /* what was made */
-	size_t to; /* a classic instruction, or one of the ends */
+	size_t to; /* a place */
 };
 
 struct translation {
@@ -61,10 +82,16 @@ struct translation {
 	size_t count;
 	struct bpf_insn *insns;
 	size_t made;
-	struct jump *jumps; /* at most two for a classic instruction */
+	struct jump *jumps; /* at most two for an instruction of a copy */
 	size_t jump_count;
 
-	/* both of the classic instructions, and of the ends that follow */
+	bool direct;	 /* the copy that is being made */
+	uint32_t linear; /* bytes from START on that it can read */
+
+	/*
+	 * By place: the classic instructions in the direct copy, those in the
+	 * careful one, and the two ends.
+	 */
 	size_t *starts;
 	bool *reached;
 };
@@ -76,16 +103,23 @@ struct field {
 	uint32_t what; /* SKF_AD_* */
 };
 
+/* The place of a classic instruction in this copy. */
+static size_t
+place_of(const struct translation *t, size_t i)
+{
+	return t->direct ? i : t->count + i;
+}
+
 static size_t
 accept_end(const struct translation *t)
 {
-	return t->count;
+	return 2 * t->count;
 }
 
 static size_t
 reject_end(const struct translation *t)
 {
-	return t->count + 1;
+	return 2 * t->count + 1;
 }
 
 static void
@@ -153,9 +187,9 @@ jump(struct translation *t, uint8_t code, uint8_t dst, uint8_t src, int32_t imm,
 }
 
 static int
-leave(struct translation *t, size_t end)
+leave(struct translation *t, size_t place)
 {
-	jump(t, BPF_JMP | BPF_JA, 0, 0, 0, end);
+	jump(t, BPF_JMP | BPF_JA, 0, 0, 0, place);
 	return ENDS;
 }
 
@@ -362,6 +396,31 @@ size_of(uint16_t code)
 	}
 }
 
+/* The offset in the frame at which the direct copy expects START. */
+static uint32_t
+expected_start(const struct translation *t)
+{
+	return t->options->link_size > 0 ? ETH_HLEN : 0;
+}
+
+static bool
+is_direct(const struct translation *t, uint16_t code, uint32_t k)
+{
+	uint32_t at = k - t->options->link_size;
+
+	return t->direct && at < t->linear && size_of(code) <= t->linear - at;
+}
+
+static void
+read_frame(struct translation *t, uint8_t dst, uint8_t from, uint16_t code,
+	   uint32_t at)
+{
+	emit(t, BPF_LDX | BPF_MEM | BPF_SIZE(code), dst, from, (int16_t)at, 0);
+	if (size_of(code) > 1)
+		emit(t, BPF_ALU | BPF_END | BPF_TO_BE, dst, 0, 0,
+		     (int32_t)(8 * size_of(code)));
+}
+
 /*
  * A load past the end would end the program with TC_ACT_OK, and the frame would
  * pass by the programs of others: so the length is compared before.
@@ -375,9 +434,18 @@ load_frame(struct translation *t, uint16_t code, uint32_t k)
 		return leave(t, reject_end(t));
 	if (k < t->options->link_size)
 		return -ENOTSUP;
+	if (is_direct(t, code, k)) {
+		read_frame(t, A, START, code, at);
+		return GOES_ON;
+	}
 	jump(t, BPF_JMP32 | BPF_JLT | BPF_K, LENGTH, 0,
 	     (int32_t)(at + size_of(code)), reject_end(t));
-	emit(t, BPF_LD | BPF_IND | BPF_SIZE(code), 0, START, 0, (int32_t)at);
+	if (t->direct)
+		emit(t, BPF_LD | BPF_ABS | BPF_SIZE(code), 0, 0, 0,
+		     (int32_t)(at + expected_start(t)));
+	else
+		emit(t, BPF_LD | BPF_IND | BPF_SIZE(code), 0, START, 0,
+		     (int32_t)at);
 	return GOES_ON;
 }
 
@@ -394,6 +462,47 @@ load_absolute(struct translation *t, const struct sock_filter *insn)
 }
 
 /* The sum of X and an offset has no bound in 32 bits: 64 are compared. */
+static void
+compare_indirect(struct translation *t, uint16_t code, uint32_t at)
+{
+	move_pointer(t, SPARE, LENGTH);
+	emit(t, BPF_ALU64 | BPF_SUB | BPF_K, SPARE, 0, 0,
+	     (int32_t)(at + size_of(code)));
+	jump(t, BPF_JMP | BPF_JSGT | BPF_X, X, SPARE, 0, reject_end(t));
+}
+
+static void
+load_indirect_carefully(struct translation *t, uint16_t code, uint32_t at)
+{
+	compare_indirect(t, code, at);
+	move_pointer(t, SPARE, START);
+	emit(t, BPF_ALU64 | BPF_ADD | BPF_X, SPARE, X, 0, 0);
+	emit(t, BPF_LD | BPF_IND | BPF_SIZE(code), 0, SPARE, 0, (int32_t)at);
+}
+
+/* What is not in the first piece of memory is looked for with care. */
+static void
+load_indirect_directly(struct translation *t, uint16_t code, uint32_t at)
+{
+	int16_t swap = size_of(code) > 1;
+
+	if (at <= DIRECT_AT) {
+		emit(t, BPF_JMP | BPF_JGT | BPF_K, X, 0, 8 + swap, DIRECT_X);
+		move_pointer(t, SPARE, START);
+		emit(t, BPF_ALU64 | BPF_ADD | BPF_X, SPARE, X, 0, 0);
+		move_pointer(t, SPARE2, SPARE);
+		emit(t, BPF_ALU64 | BPF_ADD | BPF_K, SPARE2, 0, 0,
+		     (int32_t)(at + size_of(code)));
+		read_context(t, SPARE3, offsetof(struct __sk_buff, data_end));
+		emit(t, BPF_JMP | BPF_JGT | BPF_X, SPARE2, SPARE3, 2 + swap, 0);
+		read_frame(t, A, SPARE, code, at);
+		emit(t, BPF_JMP | BPF_JA, 0, 0, 4, 0);
+	}
+	compare_indirect(t, code, at);
+	emit(t, BPF_LD | BPF_IND | BPF_SIZE(code), 0, X, 0,
+	     (int32_t)(at + expected_start(t)));
+}
+
 static int
 load_indirect(struct translation *t, const struct sock_filter *insn)
 {
@@ -403,31 +512,31 @@ load_indirect(struct translation *t, const struct sock_filter *insn)
 		return leave(t, reject_end(t));
 	if (insn->k < t->options->link_size)
 		return -ENOTSUP;
-	move_pointer(t, SPARE, LENGTH);
-	emit(t, BPF_ALU64 | BPF_SUB | BPF_K, SPARE, 0, 0,
-	     (int32_t)(at + size_of(insn->code)));
-	jump(t, BPF_JMP | BPF_JSGT | BPF_X, X, SPARE, 0, reject_end(t));
-	move_pointer(t, SPARE, START);
-	emit(t, BPF_ALU64 | BPF_ADD | BPF_X, SPARE, X, 0, 0);
-	emit(t, BPF_LD | BPF_IND | BPF_SIZE(insn->code), 0, SPARE, 0,
-	     (int32_t)at);
+	if (t->direct)
+		load_indirect_directly(t, insn->code, at);
+	else
+		load_indirect_carefully(t, insn->code, at);
 	return GOES_ON;
 }
 
-/* X becomes the length of the IPv4 header at k. */
+/* X becomes the length of the IPv4 header at k, and A stays. */
 static int
 load_header_length(struct translation *t, uint32_t k)
 {
-	int result;
+	if (is_direct(t, BPF_B, k)) {
+		read_frame(t, X, START, BPF_B, k - t->options->link_size);
+	} else {
+		int result;
 
-	write_stack(t, SAVED_A, A);
-	result = load_frame(t, BPF_B, k);
-	if (result != GOES_ON)
-		return result;
-	emit(t, BPF_ALU | BPF_AND | BPF_K, A, 0, 0, 0xf);
-	emit(t, BPF_ALU | BPF_LSH | BPF_K, A, 0, 0, 2);
-	move(t, X, A);
-	read_stack(t, A, SAVED_A);
+		write_stack(t, SAVED_A, A);
+		result = load_frame(t, BPF_B, k);
+		if (result != GOES_ON)
+			return result;
+		move(t, X, A);
+		read_stack(t, A, SAVED_A);
+	}
+	emit(t, BPF_ALU | BPF_AND | BPF_K, X, 0, 0, 0xf);
+	emit(t, BPF_ALU | BPF_LSH | BPF_K, X, 0, 0, 2);
 	return GOES_ON;
 }
 
@@ -510,7 +619,7 @@ follow(struct translation *t, size_t next, size_t to)
 {
 	if (to == next)
 		return GOES_ON;
-	return leave(t, to);
+	return leave(t, place_of(t, to));
 }
 
 static int
@@ -546,10 +655,11 @@ jump_if(struct translation *t, const struct sock_filter *insn,
 	uint8_t comparison, size_t to)
 {
 	if (BPF_SRC(insn->code) == BPF_X)
-		jump(t, BPF_JMP32 | comparison | BPF_X, A, X, 0, to);
+		jump(t, BPF_JMP32 | comparison | BPF_X, A, X, 0,
+		     place_of(t, to));
 	else
 		jump(t, BPF_JMP32 | comparison | BPF_K, A, 0, (int32_t)insn->k,
-		     to);
+		     place_of(t, to));
 }
 
 static int
@@ -568,7 +678,7 @@ branch(struct translation *t, size_t next, const struct sock_filter *insn)
 	}
 	jump_if(t, insn, comparison, yes);
 	if (yes == next) {
-		leave(t, no);
+		leave(t, place_of(t, no));
 		return GOES_ON;
 	}
 	return follow(t, next, no);
@@ -676,17 +786,17 @@ translate_instruction(struct translation *t, size_t i)
 	}
 }
 
+/* One copy, whose beginning has been reached. */
 static int
-translate_all(struct translation *t)
+translate_copy(struct translation *t)
 {
-	begin(t);
-	t->reached[0] = true;
 	for (size_t i = 0; i < t->count; i++) {
+		size_t place = place_of(t, i);
 		int result;
 
-		if (!t->reached[i])
+		if (!t->reached[place])
 			continue;
-		t->starts[i] = t->made;
+		t->starts[place] = t->made;
 		result = translate_instruction(t, i);
 		if (result < 0)
 			return result;
@@ -694,8 +804,91 @@ translate_all(struct translation *t)
 			continue;
 		if (i + 1 == t->count)
 			return -EINVAL;
-		t->reached[i + 1] = true;
+		t->reached[place + 1] = true;
 	}
+	return 0;
+}
+
+/* Where a load ends, from START on; 0: it is none, or not of the start. */
+static uint32_t
+end_of_load(const struct translation *t, const struct sock_filter *insn)
+{
+	uint32_t at = insn->k - t->options->link_size;
+
+	switch (insn->code) {
+	case BPF_LD | BPF_W | BPF_ABS:
+	case BPF_LD | BPF_H | BPF_ABS:
+	case BPF_LD | BPF_B | BPF_ABS:
+	case BPF_LDX | BPF_B | BPF_MSH:
+		return at < LINEAR_MAX ? at + size_of(insn->code) : 0;
+	default:
+		return 0;
+	}
+}
+
+/* How much the direct copy wants to be able to read. */
+static uint32_t
+find_linear(const struct translation *t)
+{
+	uint32_t linear = 0;
+
+	for (size_t i = 0; i < t->count; i++) {
+		uint32_t end = end_of_load(t, &t->program[i]);
+
+		if (end > linear && end <= LINEAR_MAX)
+			linear = end;
+	}
+	return linear;
+}
+
+/* On with the direct copy, which follows, or else with the careful one. */
+static void
+choose_copy(struct translation *t)
+{
+	size_t careful = place_of(t, 0);
+
+	if (t->options->link_size > 0)
+		jump(t, BPF_JMP | BPF_JNE | BPF_K, START, 0, ETH_HLEN, careful);
+	read_context(t, SPARE, offsetof(struct __sk_buff, data));
+	emit(t, BPF_ALU64 | BPF_ADD | BPF_K, SPARE, 0, 0,
+	     (int32_t)expected_start(t));
+	move_pointer(t, SPARE2, SPARE);
+	emit(t, BPF_ALU64 | BPF_ADD | BPF_K, SPARE2, 0, 0, (int32_t)t->linear);
+	read_context(t, SPARE3, offsetof(struct __sk_buff, data_end));
+	jump(t, BPF_JMP | BPF_JGT | BPF_X, SPARE2, SPARE3, 0, careful);
+	move_pointer(t, START, SPARE);
+}
+
+/* Nothing is gained if nothing is read, or all of it by other loads. */
+static int
+translate_directly(struct translation *t)
+{
+	int result;
+
+	t->linear = find_linear(t);
+	if (t->linear == 0 || t->count > DIRECT_MAX)
+		return 0;
+	choose_copy(t);
+	t->direct = true;
+	t->reached[place_of(t, 0)] = true;
+	result = translate_copy(t);
+	t->direct = false;
+	return result;
+}
+
+static int
+translate_all(struct translation *t)
+{
+	int result;
+
+	begin(t);
+	result = translate_directly(t);
+	if (result < 0)
+		return result;
+	t->reached[place_of(t, 0)] = true;
+	result = translate_copy(t);
+	if (result < 0)
+		return result;
 	end(t);
 	return 0;
 }
@@ -730,6 +923,13 @@ check_size(size_t count, uint32_t link_size)
 	return count > BPF_MAXINSNS ? -E2BIG : 0;
 }
 
+static size_t
+most_made(size_t count)
+{
+	return AROUND + LONGEST * count +
+	       (count <= DIRECT_MAX ? LONGEST_DIRECT * count : 0);
+}
+
 int
 cbpf_translate(const struct sock_filter *program, size_t count,
 	       const struct cbpf_options *options, struct bpf_insn **insns)
@@ -743,10 +943,10 @@ cbpf_translate(const struct sock_filter *program, size_t count,
 
 	if (result < 0)
 		return result;
-	t.insns = calloc(count * LONGEST + AROUND, sizeof(*t.insns));
-	t.jumps = calloc(2 * (count + 1), sizeof(*t.jumps));
-	t.starts = calloc(count + 2, sizeof(*t.starts));
-	t.reached = calloc(count + 2, sizeof(*t.reached));
+	t.insns = calloc(most_made(count), sizeof(*t.insns));
+	t.jumps = calloc(4 * (count + 1), sizeof(*t.jumps));
+	t.starts = calloc(2 * (count + 1), sizeof(*t.starts));
+	t.reached = calloc(2 * (count + 1), sizeof(*t.reached));
 	if (t.insns == NULL || t.jumps == NULL || t.starts == NULL ||
 	    t.reached == NULL)
 		result = -ENOMEM;
