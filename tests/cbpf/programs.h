@@ -81,7 +81,7 @@ program_offset(const struct program *p)
 	uint32_t kind = check_random(100), k = program_edge();
 
 	if (kind < (p->wild ? 10 : 80))
-		k = check_random(60);
+		k = check_random(70);
 	else if (kind < 90)
 		k = check_random(1600);
 	else if (kind < 96)
