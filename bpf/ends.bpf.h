@@ -234,7 +234,7 @@ sent_by_caller(struct ends *end, struct bpf_sock *sk,
 	held = held_by(sk);
 	if (!held)
 		return false;
-	describe(&end->now, number(sk), task);
+	describe_current(&end->now, number(sk), task);
 	take(held, &end->now, task);
 	*owner = end->now.owner;
 	see(end, held, owner);
