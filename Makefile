@@ -221,10 +221,17 @@ FUZZER_fuzz = -fsanitize=fuzzer
 $(TEST)/keytap: $(TEST)/obj-unit/tests/keytap.o $(TEST)/obj-unit/tested.a
 	$(Q)$(CC) $(SANITIZE_unit) -o $@ $^ $(TEST_LIBS)
 
+# Holds the kernel with translated filters against the module.
+JUDGES := $(patsubst %.c,$(TEST)/obj-unit/%.o,$(wildcard tests/cbpf/*.c))
+
+$(TEST)/cbpf: $(JUDGES) $(TEST)/obj-unit/tested.a
+	$(Q)$(CC) $(SANITIZE_unit) -o $@ $^ $(TEST_LIBS)
+
 # What the tests need, but not the tests.
 tests:
 	@tools/build/need --install build test 'tls?' 'apps?'
-	$(Q)$(MAKE) all $(UNIT) $(FUZZERS) $(TEST)/keytap
+	$(Q)$(MAKE) all $(UNIT) $(FUZZERS) $(TEST)/keytap \
+	    $(TEST)/cbpf
 
 # As the agent's scanner is built, for its time counts.
 scan-file: $(BUILD)/scan-file

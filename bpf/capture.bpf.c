@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0
 /*
- * Puts every frame that passes TC ingress or egress into the perf buffer of
- * the CPU it passes on, and before it whose it is. Changes nothing and decides
- * nothing: all programs always hand the frame on to whoever comes next.
+ * Puts every frame that passes TC ingress or egress, and a filter if there is
+ * one, into the perf buffer of the CPU it passes on, and before it whose it is.
+ * Changes nothing and decides nothing: all programs always hand the frame on to
+ * whoever comes next.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_core_read.h>
@@ -17,6 +18,9 @@
 #define PACKET_LOOPBACK 5
 #define CONTINUATIONS	16 /* of at most CHUNK bytes: more than any snaplen */
 #define CHUNK		32000
+
+/* Before the network header, of what a cooked header is made of. */
+#define LINK_HEADER 32
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -67,6 +71,20 @@ struct {
 	__type(key, __u32);
 	__type(value, struct chunk);
 } chunks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, EBPFTLS_SLOTS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} programs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ebpftls_verdict);
+} verdicts SEC(".maps");
 
 /*
  * Sends the part of the frame that starts at `offset`. Returns its length, or
@@ -187,15 +205,59 @@ wake_consumer(void)
 			   BPF_RB_FORCE_WAKEUP);
 }
 
-static __always_inline void
-describe_for_cooking(struct __sk_buff *skb, struct ebpftls_frame *frame)
+/* One that a sender has never set is where the frame begins. */
+static __always_inline __u32
+network_offset(struct __sk_buff *skb)
 {
 	struct sk_buff *inner = (struct sk_buff *)skb;
 	unsigned char *head = BPF_CORE_READ(inner, head);
 	unsigned char *data = BPF_CORE_READ(inner, data);
+	__u16 offset = BPF_CORE_READ(inner, network_header) - (data - head);
+
+	return offset <= skb->len ? offset : 0;
+}
+
+static __always_inline struct ebpftls_verdict *
+get_verdict(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&verdicts, &zero);
+}
+
+/* What the filter said of this frame, if there was one, and of no other. */
+static __always_inline __u32
+take_keep(struct ebpftls_verdict *verdict)
+{
+	__u32 keep = verdict->keep;
+
+	verdict->keep = 0;
+	return keep ? keep : ~0U;
+}
+
+/*
+ * How much of the frame is captured. What a filter keeps of a cooked packet is
+ * counted from a header that only the consumer makes, and cuts then.
+ */
+static __always_inline __u32
+limit_length(const struct ebpftls_verdict *verdict, __u64 keep, __u32 length)
+{
+	if (config.cooked)
+		keep += verdict->network + LINK_HEADER;
+	if (length > config.snaplen)
+		length = config.snaplen;
+	return length < keep ? length : keep;
+}
+
+static __always_inline void
+describe_for_cooking(struct __sk_buff *skb,
+		     const struct ebpftls_verdict *verdict,
+		     struct ebpftls_frame *frame)
+{
+	struct sk_buff *inner = (struct sk_buff *)skb;
 
 	frame->hatype = BPF_CORE_READ(inner, dev, type);
-	frame->network = BPF_CORE_READ(inner, network_header) - (data - head);
+	frame->network = verdict->network;
 }
 
 /* The receiver, if there is one; `conntrack`: who is guessed can be found. */
@@ -260,11 +322,31 @@ find_owners(struct __sk_buff *skb, struct ebpftls_frame *frame, bool out,
 	return true;
 }
 
+/*
+ * A frame that a filter rejects still changes what is known of owners. True if
+ * this is one: then that is all there is to do.
+ */
+static __always_inline bool
+is_rejected(struct __sk_buff *skb, struct ebpftls_verdict *verdict)
+{
+	__u32 rejected = verdict->rejected;
+
+	if (!config.owners || !rejected)
+		return false;
+	verdict->rejected = 0;
+	if (rejected == EBPFTLS_REJECTED_SENDER)
+		find_sender(skb, bpf_ktime_get_ns());
+	else
+		note_caller_of(skb);
+	return true;
+}
+
 static __always_inline int
 capture(struct __sk_buff *skb, __u8 pkttype, bool conntrack)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct ebpftls_counters *count = bpf_map_lookup_elem(&counters, &cpu);
+	struct ebpftls_verdict *verdict = get_verdict();
 	struct ebpftls_frame frame = {
 		.time = bpf_ktime_get_ns(),
 		.len = skb->len,
@@ -273,15 +355,17 @@ capture(struct __sk_buff *skb, __u8 pkttype, bool conntrack)
 		.pkttype = pkttype,
 	};
 
-	if (!count)
+	if (!count || !verdict ||
+	    (pkttype == PACKET_OUTGOING && is_rejected(skb, verdict)))
 		return TC_NEXT;
-	frame.caplen = frame.len < config.snaplen ? frame.len : config.snaplen;
+	frame.keep = take_keep(verdict);
+	frame.caplen = limit_length(verdict, frame.keep, frame.len);
 	if (skb->vlan_present) {
 		frame.vlan_tpid = skb->vlan_proto;
 		frame.vlan_tci = skb->vlan_tci;
 	}
 	if (config.cooked)
-		describe_for_cooking(skb, &frame);
+		describe_for_cooking(skb, verdict, &frame);
 	if (config.owners &&
 	    !find_owners(skb, &frame, pkttype == PACKET_OUTGOING, conntrack))
 		return TC_NEXT;
@@ -292,30 +376,85 @@ capture(struct __sk_buff *skb, __u8 pkttype, bool conntrack)
 	return TC_NEXT;
 }
 
-static __always_inline int
-ingress(struct __sk_buff *skb, bool conntrack)
+SEC("tc")
+int
+capture_ingress(struct __sk_buff *skb)
 {
-	__u32 pkttype = skb->pkt_type;
+	return capture(skb, skb->pkt_type, false);
+}
 
-	/* a multicast copy on its way back to local sockets, not a frame */
-	if (pkttype == PACKET_LOOPBACK)
+/* The same, where it can be asked what addresses are translated to. */
+SEC("tc")
+int
+capture_conntrack(struct __sk_buff *skb)
+{
+	return capture(skb, skb->pkt_type, true);
+}
+
+SEC("tc")
+int
+capture_egress(struct __sk_buff *skb)
+{
+	return capture(skb, PACKET_OUTGOING, false);
+}
+
+/* On lo, where frames are captured on their way in, and senders are known on
+ * their way out. */
+SEC("tc")
+int
+capture_loopback(struct __sk_buff *skb)
+{
+	struct ebpftls_verdict *verdict = get_verdict();
+	struct ends *end = get_ends();
+
+	if (!verdict || !end || is_rejected(skb, verdict))
 		return TC_NEXT;
-	return capture(skb, pkttype, conntrack);
+	take_keep(verdict);
+	stash_sender(skb, end, bpf_ktime_get_ns());
+	return TC_NEXT;
+}
+
+/* With what goes out and is rejected. */
+SEC("tc")
+int
+capture_reject(struct __sk_buff *skb)
+{
+	struct ebpftls_verdict *verdict = get_verdict();
+	enum ebpftls_rejected rejected = rejected_as(skb);
+
+	if (!verdict || !rejected)
+		return TC_NEXT;
+	verdict->rejected = rejected;
+	bpf_tail_call(skb, &programs,
+		      skb->ifindex == LOOPBACK_IFINDEX
+			  ? EBPFTLS_SLOT_ACCEPT_LO
+			  : EBPFTLS_SLOT_ACCEPT_OUT);
+	return TC_NEXT;
+}
+
+static __always_inline int
+enter(struct __sk_buff *skb, enum ebpftls_slot slot)
+{
+	struct ebpftls_verdict *verdict;
+
+	if (config.cooked) {
+		verdict = get_verdict();
+		if (!verdict)
+			return TC_NEXT;
+		verdict->network = network_offset(skb);
+	}
+	bpf_tail_call(skb, &programs, slot);
+	return TC_NEXT;
 }
 
 SEC("tc")
 int
 ebpftls_ingress(struct __sk_buff *skb)
 {
-	return ingress(skb, false);
-}
-
-/* The same, where it can be asked what addresses are translated to. */
-SEC("tc")
-int
-ebpftls_conntrack(struct __sk_buff *skb)
-{
-	return ingress(skb, true);
+	/* a multicast copy on its way back to local sockets, not a frame */
+	if (skb->pkt_type == PACKET_LOOPBACK)
+		return TC_NEXT;
+	return enter(skb, EBPFTLS_SLOT_IN);
 }
 
 SEC("tc")
@@ -328,18 +467,15 @@ ebpftls_egress(struct __sk_buff *skb)
 	if (sk && sk->family == AF_PACKET &&
 	    bpf_get_socket_cookie(skb) == config.own_socket)
 		return TC_NEXT;
-	return capture(skb, PACKET_OUTGOING, false);
+	return enter(skb, EBPFTLS_SLOT_OUT);
 }
 
-/* On lo, where frames are captured on their way in, and senders are known on
- * their way out. */
+/* A frame that may be cut into others, which a filter may accept, is none that
+ * it can reject. */
 SEC("tc")
 int
 ebpftls_loopback(struct __sk_buff *skb)
 {
-	struct ends *end = get_ends();
-
-	if (end)
-		stash_sender(skb, end, bpf_ktime_get_ns());
-	return TC_NEXT;
+	return enter(skb,
+		     skb->gso_size ? EBPFTLS_SLOT_ACCEPT_LO : EBPFTLS_SLOT_LO);
 }

@@ -222,23 +222,46 @@ owner_of_near(struct ends *end, struct bpf_sock *sk,
 		set_kind(owner, EBPFTLS_OF_UNKNOWN);
 }
 
-static __always_inline bool
-sent_by_caller(struct ends *end, struct bpf_sock *sk,
-	       struct ebpftls_owner *owner)
+/* If the current process is sending through the socket, that is its now. */
+static __always_inline struct held *
+note_caller(struct ends *end, struct bpf_sock *sk)
 {
 	struct task_struct *task = current();
 	struct held *held;
 
 	if (!is_sending(task, sk))
-		return false;
+		return NULL;
 	held = held_by(sk);
 	if (!held)
-		return false;
-	describe(&end->now, number(sk), task);
+		return NULL;
+	describe_current(&end->now, number(sk), task);
 	take(held, &end->now, task);
+	return held;
+}
+
+static __always_inline bool
+sent_by_caller(struct ends *end, struct bpf_sock *sk,
+	       struct ebpftls_owner *owner)
+{
+	struct held *held = note_caller(end, sk);
+
+	if (!held)
+		return false;
 	*owner = end->now.owner;
 	see(end, held, owner);
 	return true;
+}
+
+__noinline int
+note_caller_of(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct ends *end = get_ends();
+
+	if (!end || !sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	return sk && note_caller(end, sk);
 }
 
 /* With an age of 0 only what lasts. */
@@ -432,6 +455,26 @@ find_sender(struct __sk_buff *skb, __u64 now)
 	} else if (!recall_sender(skb, end, now, owner))
 		set_kind(owner, EBPFTLS_OF_UNKNOWN);
 	return true;
+}
+
+/*
+ * What has to be done with a frame that goes out, but not into the capture, so
+ * that owners of others are right: nothing is noted of most, see note_sent(),
+ * but of datagrams whose addresses are translated, and who sends them is known
+ * already where there is a hook for that.
+ */
+static __always_inline enum ebpftls_rejected
+rejected_as(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || (sk->protocol != IP_UDP &&
+		    (sk->protocol != IP_TCP || sk->state != TCP_ESTABLISHED)))
+		return EBPFTLS_REJECTED_SENDER;
+	return sends_seen || skb->ingress_ifindex ? 0 : EBPFTLS_REJECTED_CALLER;
 }
 
 /*

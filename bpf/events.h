@@ -95,6 +95,25 @@ struct ebpftls_frame {
 	__u16 network; /* offset of the network header; likewise */
 	__u8 pkttype;  /* PACKET_HOST .. PACKET_OUTGOING */
 	__u8 owners;   /* EBPFTLS_SENDER | EBPFTLS_RECEIVER */
+	__u32 keep;    /* of the packet, as the filter says; never 0 */
+	__u32 reserved;
+};
+
+/*
+ * What is attached to interfaces only goes on to one of the first three slots
+ * of the map `programs`. These hold the same as the next three, the programs
+ * that capture, or a filter: with what it accepts that goes on to those, and
+ * with what it rejects to the last one, if need be.
+ */
+enum ebpftls_slot {
+	EBPFTLS_SLOT_IN,
+	EBPFTLS_SLOT_OUT,
+	EBPFTLS_SLOT_LO, /* what goes out on lo, where it comes in again */
+	EBPFTLS_SLOT_ACCEPT_IN,
+	EBPFTLS_SLOT_ACCEPT_OUT,
+	EBPFTLS_SLOT_ACCEPT_LO,
+	EBPFTLS_SLOT_REJECT, /* of what goes out */
+	EBPFTLS_SLOTS
 };
 
 /* Counted per CPU in the map `counters`, which the consumer maps read-only. */
@@ -139,6 +158,23 @@ struct ebpftls_config {
 	__u8 cooked;	/* the consumer makes link-layer headers itself */
 	__u8 owners;	/* records say whose the frame is */
 	__u8 reserved;
+};
+
+/*
+ * What the programs that a frame passes on one CPU tell each other: the one
+ * value, per CPU, of the map `verdicts`.
+ */
+struct ebpftls_verdict {
+	__u32 network;	/* as ebpftls_frame.network */
+	__u32 keep;	/* bytes of the packet, a made header included; set by
+			 * who accepts it, and 0 between frames */
+	__u32 rejected; /* enum ebpftls_rejected, and 0 between frames */
+};
+
+/* What is to be done with a frame that is rejected. */
+enum ebpftls_rejected {
+	EBPFTLS_REJECTED_CALLER = 1, /* who sends it has the socket now */
+	EBPFTLS_REJECTED_SENDER,     /* and it is noted whose answers are */
 };
 
 /* What TLS stacks call their secrets, in the words of SSLKEYLOGFILE. */
@@ -250,7 +286,8 @@ enum ebpftls_why {
 	(EBPFTLS_SAMPLE_MAX - sizeof(struct ebpftls_frame) - \
 	 2 * sizeof(struct ebpftls_owner))
 
-_Static_assert(sizeof(struct ebpftls_frame) == 40, "frame header");
+_Static_assert(sizeof(struct ebpftls_frame) == 48, "frame header");
+_Static_assert(sizeof(struct ebpftls_verdict) == 12, "verdict");
 _Static_assert(sizeof(struct ebpftls_owner) == 48, "owner");
 _Static_assert(sizeof(struct ebpftls_wanted) == 24, "wanted");
 _Static_assert(sizeof(struct ebpftls_selection) == 8, "selection");

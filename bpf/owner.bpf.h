@@ -16,13 +16,14 @@
 #include "events.h"
 #include "select.bpf.h"
 
-#define AF_INET	   2
-#define AF_INET6   10
-#define AF_PACKET  17
-#define TCP_CLOSE  7 /* also UDP that is not connected */
-#define TCP_LISTEN 10
-#define PF_KTHREAD 0x00200000
-#define SOCK_DEAD  1 /* of skc_flags: closed by whoever had it */
+#define AF_INET		2
+#define AF_INET6	10
+#define AF_PACKET	17
+#define TCP_ESTABLISHED 1
+#define TCP_CLOSE	7 /* also UDP that is not connected */
+#define TCP_LISTEN	10
+#define PF_KTHREAD	0x00200000
+#define SOCK_DEAD	1 /* of skc_flags: closed by whoever had it */
 
 #define SOFTIRQ_OFFSET 0x100 /* of preempt_count: serving one */
 
@@ -165,6 +166,9 @@ struct {
 /* Programs of all kinds may look into the current task. */
 const volatile bool task_btf;
 
+/* Programs of all kinds may ask for the current task's cgroup. */
+const volatile bool cgroup_known;
+
 /* Bytes, of a task in the kernel. */
 const volatile __u32 stack_size;
 
@@ -283,10 +287,10 @@ describe_leader(struct ebpftls_owner *owner, struct task_struct *task)
 }
 
 static __always_inline void
-describe(struct held *held, __u64 sk, struct task_struct *task)
+describe_as(struct held *held, __u64 sk, struct task_struct *task, __u64 cgroup)
 {
 	describe_leader(&held->owner, task);
-	held->owner.cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	held->owner.cgroup = cgroup;
 	held->owner.pid = READ(task, tgid);
 	held->owner.tid = READ(task, pid);
 	held->owner.uid = BPF_CORE_READ(task, cred, euid.val);
@@ -296,6 +300,23 @@ describe(struct held *held, __u64 sk, struct task_struct *task)
 	held->sock = sk;
 	held->check = sum(held);
 	held->seen = 0;
+}
+
+static __always_inline void
+describe(struct held *held, __u64 sk, struct task_struct *task)
+{
+	describe_as(held, sk, task,
+		    BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id));
+}
+
+/* The same of current(), for each packet: it costs less to ask than to read. */
+static __always_inline void
+describe_current(struct held *held, __u64 sk, struct task_struct *task)
+{
+	if (cgroup_known)
+		describe_as(held, sk, task, bpf_get_current_cgroup_id());
+	else
+		describe(held, sk, task);
 }
 
 /* Tells the agent of a process that it does not know yet. */

@@ -44,7 +44,7 @@ use(void *sk)
 	    bpf_sk_storage_get(&owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!held)
 		return;
-	describe(&now, number(sk), task);
+	describe_current(&now, number(sk), task);
 	take(held, &now, task);
 }
 
@@ -124,7 +124,7 @@ owners_sent(struct __sk_buff *skb)
 	held = held_by(sk);
 	if (!held)
 		return ALLOW;
-	describe(&now, number(sk), task);
+	describe_current(&now, number(sk), task);
 	take(held, &now, task);
 	return ALLOW;
 }

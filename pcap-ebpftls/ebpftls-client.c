@@ -198,11 +198,11 @@ take_news(struct ebpftls_client *client, int type,
 
 /* The next message, which has to come in time. Returns its type or -1. */
 static int
-await_any(struct ebpftls_client *client, int64_t until,
-	  union ebpftls_any_message *message, int fds[EBPFTLS_RINGS_MAX],
-	  size_t *count, struct ebpftls_failure *failure)
+await_any(int sock, int64_t until, union ebpftls_any_message *message,
+	  int fds[EBPFTLS_RINGS_MAX], size_t *count,
+	  struct ebpftls_failure *failure)
 {
-	struct pollfd wait = { .fd = client->sock, .events = POLLIN };
+	struct pollfd wait = { .fd = sock, .events = POLLIN };
 	int64_t left;
 	int type;
 
@@ -213,7 +213,7 @@ await_any(struct ebpftls_client *client, int64_t until,
 	if (type == 0)
 		return fail(failure, EBPFTLS_REASON_OTHER,
 			    "the ebpftls agent does not answer");
-	type = ebpftls_control_receive(client->sock, message, fds, count);
+	type = ebpftls_control_receive(sock, message, fds, count);
 	if (type == 0 || type == -ECONNRESET)
 		return fail(failure, EBPFTLS_REASON_OTHER,
 			    "the ebpftls agent ended without an answer");
@@ -240,8 +240,8 @@ await(struct ebpftls_client *client, union ebpftls_any_message *message,
 	const int64_t until = milliseconds() + ANSWER_MS;
 	int type;
 
-	while ((type = await_any(client, until, message, fds, count, failure)) >
-		   0 &&
+	while ((type = await_any(client->sock, until, message, fds, count,
+				 failure)) > 0 &&
 	       take_news(client, type, message))
 		ebpftls_control_close(fds, *count);
 	return type;
@@ -393,6 +393,89 @@ ebpftls_client_secrets(struct ebpftls_client *client, size_t *size,
 		return fail(failure, message.secrets_off.reason, "%s",
 			    message.secrets_off.text);
 	return confused(failure);
+}
+
+static int
+send_part(struct ebpftls_client *client, const struct ebpftls_filter_part *part,
+	  int answer)
+{
+	union ebpftls_any_message message = { .filter_part = *part };
+
+	return ebpftls_control_send(client->sock, &message, EBPFTLS_FILTER,
+				    &answer, part->first == 0);
+}
+
+/* In as many parts as it takes; none is an empty one. */
+static int
+send_program(struct ebpftls_client *client, const void *program, uint32_t count,
+	     uint32_t link_size, int answer)
+{
+	const struct ebpftls_instruction *next = program;
+	struct ebpftls_filter_part part = {
+		.link_size = link_size,
+		.total = count,
+	};
+	int error;
+
+	do {
+		part.count = count - part.first;
+		if (part.count > EBPFTLS_PART_MAX)
+			part.count = EBPFTLS_PART_MAX;
+		memcpy(part.instructions, next, part.count * sizeof(*next));
+		error = send_part(client, &part, answer);
+		part.first += part.count;
+		next += part.count;
+	} while (error == 0 && part.first < count);
+	return error;
+}
+
+/* Returns as ebpftls_client_filter(). */
+static int
+await_verdict(int sock, struct ebpftls_failure *failure)
+{
+	const int64_t until = milliseconds() + ANSWER_MS;
+	union ebpftls_any_message message;
+	int fds[EBPFTLS_RINGS_MAX], type;
+	size_t count;
+
+	type = await_any(sock, until, &message, fds, &count, failure);
+	if (type < 0)
+		return -1;
+	ebpftls_control_close(fds, count);
+	if (type == EBPFTLS_FILTER_ON)
+		return message.filter_on.settled != 0;
+	if (type == EBPFTLS_FILTER_OFF)
+		return fail(failure, EBPFTLS_REASON_OTHER, "%s",
+			    message.filter_off.text);
+	return confused(failure);
+}
+
+int
+ebpftls_client_filter(struct ebpftls_client *client, const void *program,
+		      uint32_t count, uint32_t link_size,
+		      struct ebpftls_failure *failure)
+{
+	bool fits = count <= EBPFTLS_FILTER_MAX;
+	int pair[2], result;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return fail(failure, EBPFTLS_REASON_OTHER, "socketpair: %s",
+			    strerror(errno));
+	result =
+	    send_program(client, program, fits ? count : 0, link_size, pair[1]);
+	/* the agent's, or nobody's */
+	close(pair[1]);
+	if (result == 0)
+		result = await_verdict(pair[0], failure);
+	else
+		result = fail(failure, EBPFTLS_REASON_OTHER,
+			      "cannot speak to the ebpftls agent: %s",
+			      strerror(-result));
+	close(pair[0]);
+	if (fits)
+		return result;
+	return fail(failure, EBPFTLS_REASON_OTHER,
+		    "it has more than %d instructions", EBPFTLS_FILTER_MAX);
 }
 
 /* False: there is nothing. */

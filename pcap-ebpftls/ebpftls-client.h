@@ -65,6 +65,17 @@ int ebpftls_client_check(struct ebpftls_client *client,
 int ebpftls_client_secrets(struct ebpftls_client *client, size_t *size,
 			   struct ebpftls_failure *failure);
 
+/*
+ * Has the kernel hand out only frames that this program, of so many struct
+ * ebpftls_instruction, selects; `link_size` as in struct ebpftls_filter_part.
+ * Returns 1 when it does, and no other frame is written any more; 0 when it
+ * does, but there may still be some; -1 when it does not: all are written.
+ * May be called while another thread takes in what comes from the agent.
+ */
+int ebpftls_client_filter(struct ebpftls_client *client, const void *program,
+			  uint32_t count, uint32_t link_size,
+			  struct ebpftls_failure *failure);
+
 /* Ends the capture, and returns when the agent has taken everything down. */
 void ebpftls_client_stop(struct ebpftls_client *client);
 

@@ -22,6 +22,9 @@ static const size_t sizes[] = {
 	[EBPFTLS_SECRETS_OFF] = sizeof(struct ebpftls_secrets_off),
 	[EBPFTLS_NOTE] = sizeof(struct ebpftls_note),
 	[EBPFTLS_PROCESS] = sizeof(struct ebpftls_process),
+	[EBPFTLS_FILTER] = sizeof(struct ebpftls_filter_part),
+	[EBPFTLS_FILTER_ON] = sizeof(struct ebpftls_filter_on),
+	[EBPFTLS_FILTER_OFF] = sizeof(struct ebpftls_filter_off),
 };
 
 static bool
@@ -52,6 +55,16 @@ is_process(const struct ebpftls_process *process)
 	       terminated(process->command, sizeof(process->command)) &&
 	       terminated(process->cgroup, sizeof(process->cgroup)) &&
 	       terminated(process->container, sizeof(process->container));
+}
+
+static bool
+is_part(const struct ebpftls_filter_part *part)
+{
+	if (part->total == 0)
+		return part->first == 0 && part->count == 0;
+	return part->total <= EBPFTLS_FILTER_MAX && part->first < part->total &&
+	       part->count > 0 && part->count <= EBPFTLS_PART_MAX &&
+	       part->count <= part->total - part->first;
 }
 
 bool
@@ -87,6 +100,11 @@ ebpftls_control_valid(const union ebpftls_any_message *message, size_t size)
 				  sizeof(message->note.text));
 	case EBPFTLS_PROCESS:
 		return is_process(&message->process);
+	case EBPFTLS_FILTER:
+		return is_part(&message->filter_part);
+	case EBPFTLS_FILTER_OFF:
+		return terminated(message->filter_off.text,
+				  sizeof(message->filter_off.text));
 	default:
 		return true;
 	}

@@ -19,6 +19,10 @@
  *	                  SECRETS_OFF and why; the capture goes on;
  *	                  after that NOTE, as often as something becomes of
  *	                  the secrets that their reader should know
+ *	module -> agent   FILTER, as often as a filter needs it, at any time
+ *after OPENED; the first with one descriptor, the end of another such
+ *connection, for the answer: whoever sets a filter need not be who reads this
+ *one agent -> module   FILTER_ON or FILTER_OFF, there
  *
  * The connection is the capture: when either side closes it, the agent takes
  * everything down and exits.
@@ -55,6 +59,9 @@ enum ebpftls_message {
 	EBPFTLS_SECRETS_OFF,
 	EBPFTLS_NOTE,
 	EBPFTLS_PROCESS,
+	EBPFTLS_FILTER,
+	EBPFTLS_FILTER_ON,
+	EBPFTLS_FILTER_OFF,
 };
 
 /* Why there is no capture; each has its PCAP_ERROR_ code. */
@@ -195,6 +202,43 @@ struct ebpftls_process {
 	char container[EBPFTLS_CONTAINER_SIZE]; /* id */
 };
 
+#define EBPFTLS_FILTER_MAX 4096 /* instructions, as for the kernel's own */
+#define EBPFTLS_PART_MAX   250
+
+/* As the kernel and libpcap have it. */
+struct ebpftls_instruction {
+	uint16_t code;
+	uint8_t jt;
+	uint8_t jf;
+	uint32_t k;
+};
+
+/*
+ * A part of a filter for all frames from now on; the last part completes it.
+ * They come in their order, and with 0 a new filter begins. An empty one,
+ * which is one message, lets everything pass.
+ */
+struct ebpftls_filter_part {
+	struct ebpftls_header header;
+	uint32_t link_size; /* of the header that the module makes, or 0 */
+	uint32_t total;	    /* instructions of the filter */
+	uint32_t first;	    /* of them, in this part */
+	uint32_t count;	    /* at least one, unless there are none at all */
+	struct ebpftls_instruction instructions[EBPFTLS_PART_MAX];
+};
+
+/* No frame passes any more that the filter does not select. */
+struct ebpftls_filter_on {
+	struct ebpftls_header header;
+	uint32_t settled; /* 1; 0: there may still be some */
+};
+
+/* All frames pass. */
+struct ebpftls_filter_off {
+	struct ebpftls_header header;
+	char text[EBPFTLS_TEXT_SIZE]; /* why */
+};
+
 union ebpftls_any_message {
 	struct ebpftls_header header;
 	struct ebpftls_open open;
@@ -207,6 +251,9 @@ union ebpftls_any_message {
 	struct ebpftls_secrets_off secrets_off;
 	struct ebpftls_note note;
 	struct ebpftls_process process;
+	struct ebpftls_filter_part filter_part;
+	struct ebpftls_filter_on filter_on;
+	struct ebpftls_filter_off filter_off;
 };
 
 #endif

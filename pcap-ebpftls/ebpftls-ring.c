@@ -25,6 +25,7 @@ ebpftls_ring_start(struct ebpftls_ring *ring)
 	ring->sender = ring->receiver = NULL;
 	ring->released = ring->needed = ring->next = *ring->tail;
 	ring->end = ring->next;
+	ebpftls_ring_doubt(ring);
 }
 
 void
@@ -37,6 +38,26 @@ int
 ebpftls_ring_unread(const struct ebpftls_ring *ring)
 {
 	return __atomic_load_n(ring->head, __ATOMIC_ACQUIRE) != ring->next;
+}
+
+void
+ebpftls_ring_trust(struct ebpftls_ring *ring)
+{
+	uint64_t head = __atomic_load_n(ring->head, __ATOMIC_ACQUIRE);
+
+	__atomic_store_n(&ring->judged, head, __ATOMIC_RELEASE);
+}
+
+void
+ebpftls_ring_doubt(struct ebpftls_ring *ring)
+{
+	__atomic_store_n(&ring->judged, UINT64_MAX, __ATOMIC_RELEASE);
+}
+
+int
+ebpftls_ring_trusted(const struct ebpftls_ring *ring)
+{
+	return ring->start >= __atomic_load_n(&ring->judged, __ATOMIC_ACQUIRE);
 }
 
 void
@@ -197,6 +218,7 @@ take_sample(struct ebpftls_ring *ring, uint64_t at,
 	if (part->offset == 0) {
 		ring->assembled = 0;
 		ring->frame = *part;
+		ring->start = at;
 		take_owners(ring, at);
 		if (part->here == part->caplen) {
 			take_whole(ring, at);

@@ -36,6 +36,7 @@ struct ebpftls_ring {
 	enum ebpftls_ring_state state;
 	struct ebpftls_frame frame;
 	const uint8_t *bytes; /* in pages that cannot be written, or own */
+	uint64_t start;	      /* where its first record begins */
 	const struct ebpftls_owner *sender;   /* NULL: nobody here */
 	const struct ebpftls_owner *receiver; /* in `owners`, likewise */
 
@@ -44,6 +45,7 @@ struct ebpftls_ring {
 	uint64_t end;	    /* the head last looked at */
 	uint64_t released;  /* what the kernel knows to be free */
 	uint32_t assembled; /* bytes of `frame`, while it is partial */
+	uint64_t judged;    /* all from here on the kernel's filter selects */
 	struct ebpftls_owner owners[2];
 };
 
@@ -67,6 +69,16 @@ uint8_t *ebpftls_ring_own(struct ebpftls_ring *ring);
 
 /* Gives the kernel all the room that no frame in hand needs. */
 void ebpftls_ring_release(struct ebpftls_ring *ring);
+
+/*
+ * What the kernel writes from now on its filter has selected; or, it has not
+ * until this is said again. May be called while another thread reads.
+ */
+void ebpftls_ring_trust(struct ebpftls_ring *ring);
+void ebpftls_ring_doubt(struct ebpftls_ring *ring);
+
+/* Whether the kernel's filter has selected the current frame. */
+int ebpftls_ring_trusted(const struct ebpftls_ring *ring);
 
 /* Whether the kernel has written what was not looked at yet. */
 int ebpftls_ring_unread(const struct ebpftls_ring *ring);

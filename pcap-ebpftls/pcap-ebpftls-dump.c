@@ -123,6 +123,10 @@ describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 	if (client->no_owners[0] != '\0')
 		add_text(text, size, "packets do not name processes: %s\n",
 			 client->no_owners);
+	if (handle->no_filter.text[0] != '\0')
+		add_text(text, size,
+			 "the filter is not applied in the kernel: %s\n",
+			 handle->no_filter.text);
 	if (handle->savefiles.flows == NULL)
 		return;
 	older = ebpftls_flows_older(handle->savefiles.flows);

@@ -37,7 +37,9 @@ struct pcap_ebpftls {
 	struct ebpftls_pages pages;
 	struct ebpftls_order order;
 	struct ebpftls_wait wait;
-	struct ebpftls_filter filter;
+	struct ebpftls_filter *filter;	    /* NULL: all packets pass */
+	struct ebpftls_filter *next_filter; /* to be taken over */
+	struct ebpftls_failure no_filter;   /* in the kernel: why, or "" */
 	struct ebpftls_clock clock;
 	struct ebpftls_failure end; /* why the capture ended */
 
@@ -48,7 +50,7 @@ struct pcap_ebpftls {
 	bool started;
 	bool ended;
 	bool nonblock;
-	uint64_t rejected; /* frames that the filter did not let pass */
+	uint64_t rejected; /* frames that did not pass here */
 	uint64_t if_drops; /* the interface's, when the capture began */
 
 	struct pcap_ebpftls_current current;

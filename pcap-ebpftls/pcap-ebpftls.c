@@ -162,6 +162,14 @@ pcap_ebpftls_stats(pcap_t *p, struct pcap_stat *stats)
 	return 0;
 }
 
+static void
+free_filter(struct ebpftls_filter *filter)
+{
+	if (filter != NULL)
+		ebpftls_filter_free(filter);
+	free(filter);
+}
+
 /* Everything that start() and activate() got; may be called at any time. */
 static void
 release(struct pcap_ebpftls *handle)
@@ -170,7 +178,9 @@ release(struct pcap_ebpftls *handle)
 	ebpftls_pages_unmap(&handle->pages);
 	ebpftls_client_stop(&handle->client);
 	ebpftls_wait_close(&handle->wait);
-	ebpftls_filter_free(&handle->filter);
+	free_filter(handle->filter);
+	free_filter(handle->next_filter);
+	handle->filter = handle->next_filter = NULL;
 	ebpftls_names_close(&handle->names);
 	handle->started = false;
 }
@@ -334,6 +344,40 @@ add_pktap(pcap_t *p, struct ebpftls_ring *ring, struct ebpftls_packet *packet)
 			    &facts);
 }
 
+static void
+take_over_filter(struct pcap_ebpftls *handle)
+{
+	struct ebpftls_filter *next;
+
+	if (__atomic_load_n(&handle->next_filter, __ATOMIC_RELAXED) == NULL)
+		return;
+	next =
+	    __atomic_exchange_n(&handle->next_filter, NULL, __ATOMIC_ACQUIRE);
+	if (next == NULL)
+		return;
+	free_filter(handle->filter);
+	handle->filter = next;
+}
+
+/*
+ * How much of the packet to keep; 0: nothing. Another thread may set a filter
+ * meanwhile: so first comes whether the kernel has judged, and then the filter,
+ * which was there before that.
+ */
+static u_int
+judge(struct pcap_ebpftls *handle, const struct ebpftls_ring *ring,
+      const struct ebpftls_packet *packet)
+{
+	bool judged = ebpftls_ring_trusted(ring);
+	u_int keep;
+
+	take_over_filter(handle);
+	if (judged || handle->filter == NULL)
+		return ring->frame.keep;
+	keep = ebpftls_filter_run(handle->filter, &ring->frame, packet);
+	return keep < ring->frame.keep ? keep : ring->frame.keep;
+}
+
 /* Makes the packet; false when it is not one for the application. */
 static bool
 make_packet(pcap_t *p, struct ebpftls_ring *ring, struct pcap_pkthdr *header,
@@ -345,7 +389,7 @@ make_packet(pcap_t *p, struct ebpftls_ring *ring, struct pcap_pkthdr *header,
 	u_int keep;
 
 	ebpftls_frame_link(&packet, ring, handle->link);
-	keep = ebpftls_filter_run(&handle->filter, &ring->frame, &packet);
+	keep = judge(handle, ring, &packet);
 	if (keep == 0) {
 		handle->rejected++;
 		return false;
@@ -553,6 +597,46 @@ ebpftls_inject(pcap_t *p, const void *bytes, int size)
 	return (int)sent;
 }
 
+/* What the next packet is judged by. */
+static int
+hand_over_filter(pcap_t *p, const struct bpf_program *program)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	struct ebpftls_filter *filter = calloc(1, sizeof(*filter));
+
+	if (filter == NULL)
+		return fail_errno(p, -ENOMEM, "no memory for the filter");
+	if (ebpftls_filter_set(filter, program, p->errbuf, PCAP_ERRBUF_SIZE) !=
+	    0) {
+		free(filter);
+		return -1;
+	}
+	free_filter(__atomic_exchange_n(&handle->next_filter, filter,
+					__ATOMIC_ACQ_REL));
+	return 0;
+}
+
+/*
+ * From where on the kernel says so, it judges; what it has written before is
+ * judged here, and everything if it does not.
+ */
+static void
+filter_in_kernel(struct pcap_ebpftls *handle, const struct bpf_program *program)
+{
+	uint32_t link_size =
+	    is_cooked(handle) ? ebpftls_frame_link_size(handle->link) : 0;
+	struct ebpftls_failure failure = { .text = "" };
+	int settled;
+
+	for (uint32_t i = 0; i < handle->pages.ring_count; i++)
+		ebpftls_ring_doubt(&handle->pages.rings[i]);
+	settled = ebpftls_client_filter(&handle->client, program->bf_insns,
+					program->bf_len, link_size, &failure);
+	for (uint32_t i = 0; settled > 0 && i < handle->pages.ring_count; i++)
+		ebpftls_ring_trust(&handle->pages.rings[i]);
+	handle->no_filter = failure;
+}
+
 static int
 ebpftls_setfilter(pcap_t *p, struct bpf_program *program)
 {
@@ -566,8 +650,10 @@ ebpftls_setfilter(pcap_t *p, struct bpf_program *program)
 	if (pcap_ebpftls_ensure_started(p) != 0 ||
 	    pcapint_install_bpf_program(p, program) < 0)
 		return -1;
-	return ebpftls_filter_set(&handle->filter, program, p->errbuf,
-				  PCAP_ERRBUF_SIZE);
+	if (hand_over_filter(p, program) != 0)
+		return -1;
+	filter_in_kernel(handle, program);
+	return 0;
 }
 
 static int

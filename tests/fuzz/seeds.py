@@ -36,7 +36,7 @@ DEVICES = {
 # --- messages: ebpftls-control.h ---------------------------------------------
 
 OPEN, OPENED, RINGS, ERROR, GONE = range(1, 6)
-PROCESS = 10
+PROCESS, FILTER, FILTER_ON, FILTER_OFF = range(10, 14)
 
 
 def message(kind, body, descriptors=0, version=1):
@@ -70,6 +70,20 @@ def error(reason, text, descriptors=0):
     return message(ERROR, struct.pack("=I256s", reason, text), descriptors)
 
 
+def part(total, first, count, link=0, descriptors=0):
+    # what every filter may end with
+    return message(FILTER, struct.pack("=IIII", link, total, first, count) +
+                   struct.pack("=HBBI", 6, 0, 0, 65535) * 250, descriptors)
+
+
+def filter_on(settled=1):
+    return message(FILTER_ON, struct.pack("=I", settled))
+
+
+def filter_off(text):
+    return message(FILTER_OFF, struct.pack("=256s", text))
+
+
 def process(comm=b"curl", exe=b"/usr/bin/curl", command=b"curl x"):
     return message(PROCESS, struct.pack("=IQII16s256s1024s256s72s", 7, 1, 1, 0,
                                         comm, exe, command, b"/", b"0123"))
@@ -90,6 +104,12 @@ CONTROL = {
     "processes": process() + opened(no_owners=b"too old") + process() +
                  rings([0]) + process(b"x" * 16) + process(command=b"y" * 1024),
     "version": message(GONE, b"", version=2),
+    "filter-on": opened() + rings([0]) + process() * 3 + filter_on(),
+    "filter-off": opened() + rings([0]) + process() * 3 + filter_off(b"odd"),
+    "filter": part(3, 0, 2, descriptors=1) + part(3, 2, 1) +
+              part(250, 0, 250, descriptors=1) + part(0, 0, 0, descriptors=1),
+    "filter-order": part(3, 0, 2, descriptors=1) + part(3, 1, 1) +
+                    part(3, 0, 2, link=16, descriptors=2),
     "open": open_(netns=b"/run/netns/test") + open_(b"x" * 16),
     "empty": struct.pack("<BH", 1, 0),
 }
@@ -104,9 +124,9 @@ LOST = struct.pack("=IHHQQ", 2, 0, 24, 1, 5)
 def sample(time, part=ETHERNET, caplen=None, offset=0, tpid=0, tci=0,
            network=14, length=None, protocol=0x0008, owners=b""):
     caplen = offset + len(part) if caplen is None else caplen
-    frame = struct.pack("=QIIIIIHHHHHBB", time, length or caplen, caplen,
+    frame = struct.pack("=QIIIIIHHHHHBBII", time, length or caplen, caplen,
                         offset, len(part), 2, protocol, tpid, tci, 1,
-                        network, 4, 2 ** (len(owners) // 48) - 1)
+                        network, 4, 2 ** (len(owners) // 48) - 1, 2 ** 32 - 1, 0)
     frame += owners if offset == 0 else b""
     size = (12 + len(frame) + len(part) + 7) // 8 * 8
     raw = struct.pack("=IHHI", 9, 1, size, size - 12) + frame + part
@@ -312,6 +332,32 @@ CACHE = {
     "both": b"\2\2" + bytes(64),
 }
 
+# --- classic filters: a byte of options, then what tcpdump makes of them --------
+
+LINKS = {"EN10MB": 0, "LINUX_SLL": 1, "LINUX_SLL2": 2}
+FILTERS = {
+    "ip": (0, "EN10MB", "ip"),
+    "port": (8, "EN10MB", "tcp port 443 and host 10.0.0.1"),
+    "payload": (4, "LINUX_SLL", "tcp[((tcp[12:1] & 0xf0) >> 2):4] = 1"),
+    "arithmetic": (12, "LINUX_SLL2", "ip[2:2] / ip[1] > len % 7 << ip[8]"),
+    "header": (0, "LINUX_SLL2", "inbound or ifindex 5"),
+    "tags": (8, "EN10MB", "ip6 protochain 6 or (vlan and geneve)"),
+}
+
+
+def classic(options, link, expression):
+    lines = subprocess.run(
+        ["tcpdump", "-ddd", "-y", link, expression], check=True,
+        capture_output=True, text=True).stdout.splitlines()[1:]
+    return bytes([options | LINKS[link]]) + b"".join(
+        struct.pack("=HBBI", *map(int, line.split())) for line in lines)
+
+
+# Metadata, as only live handles load it: packet type, tag.
+METADATA = b"\4" + b"".join(struct.pack("=HBBI", *insn) for insn in (
+    (0x28, 0, 0, 0xfffff004), (0x15, 0, 2, 4), (0x30, 0, 0, 0xfffff030),
+    (0x15, 0, 1, 1), (0x16, 0, 0, 0), (6, 0, 0, 0)))
+
 
 def main():
     for name, content in recorded().items():
@@ -334,6 +380,9 @@ def main():
         write("process", name, content)
     for name, content in CACHE.items():
         write("cache", name, content)
+    for name, arguments in FILTERS.items():
+        write("cbpf", name, classic(*arguments))
+    write("cbpf", "metadata", METADATA)
 
 
 if sys.byteorder != "little":

@@ -7,6 +7,7 @@ compiler nor library, and pinned so that they need no process.
 					drivers do, and sends it on
   link DIR NS DEV ingress|egress	attaches the program by a TCX link
   count DIR				what it has counted
+  list					all programs, maps and links there are
 
 DIR lies in a bpf file system; "tc filter ... bpf da object-pinned DIR/prog"
 attaches it to a clsact qdisc.
@@ -25,6 +26,7 @@ from netns.net import inside
 SYSCALL = {"x86_64": 321, "aarch64": 280}
 MAP_CREATE, MAP_LOOKUP, PROG_LOAD, OBJ_PIN, OBJ_GET, LINK_CREATE = \
     0, 1, 5, 6, 7, 28
+NEXT_ID = {"prog": 11, "map": 12, "link": 31}
 ARRAY, SCHED_CLS = 2, 3
 TCX = {"ingress": 46, "egress": 47}
 LOOKUP, VLAN_PUSH, REDIRECT = 1, 18, 23     # helper functions
@@ -119,6 +121,19 @@ def count(folder):
     print(int.from_bytes(value[:8], sys.byteorder))
 
 
+def list_all():
+    """Without opening them, as bpftool does: of an array of programs that
+    somebody opens while it is being taken down the kernel loses count, and
+    keeps it for ever."""
+    for kind, command in NEXT_ID.items():
+        attr = ctypes.create_string_buffer(144)
+        while _libc.syscall(SYSCALL[platform.machine()], command, attr,
+                            144) == 0:
+            number, = struct.unpack_from("=I", attr, 4)
+            print(kind, number)
+            attr = ctypes.create_string_buffer(struct.pack("=I", number), 144)
+
+
 if __name__ == "__main__":
     {"pin-count": pin_count, "pin-tag": pin_tag, "link": link,
-     "count": count}[sys.argv[1]](*sys.argv[2:])
+     "count": count, "list": list_all}[sys.argv[1]](*sys.argv[2:])

@@ -835,6 +835,176 @@ only_processes(void)
 	impatient = false;
 }
 
+/* --- filters --------------------------------------------------------------
+ */
+
+#define LINK_SIZE 20
+
+/* The filter that is asked for. */
+static struct ebpftls_instruction program[EBPFTLS_FILTER_MAX + 1];
+static uint32_t program_size;
+
+/* Hears one part; whether it is the one that is due. `answer`: of the first. */
+static bool
+hear_part(int sock, uint32_t first, int *answer)
+{
+	union ebpftls_any_message message;
+	const struct ebpftls_filter_part *part = &message.filter_part;
+	int fds[EBPFTLS_RINGS_MAX];
+	size_t count;
+
+	if (ebpftls_control_receive(sock, &message, fds, &count) !=
+		EBPFTLS_FILTER ||
+	    count != (first == 0))
+		return false;
+	if (first == 0)
+		*answer = fds[0];
+	return part->link_size == LINK_SIZE && part->first == first &&
+	       part->total ==
+		   (program_size > EBPFTLS_FILTER_MAX ? 0 : program_size) &&
+	       memcmp(part->instructions, program + first,
+		      part->count * sizeof(program[0])) == 0;
+}
+
+/* As generous(), and then hears a filter. Where the answer goes, or -1. */
+static int
+hear_filter(int sock)
+{
+	struct ebpftls_opened opened = usual();
+	int answer = -1;
+	uint32_t first = 0;
+
+	opened.rings = 1;
+	say_opened(sock, opened, 4);
+	say_rings(sock, 0, 1, 1);
+	do {
+		if (!hear_part(sock, first, &answer))
+			return -1;
+		first += EBPFTLS_PART_MAX;
+	} while (program_size <= EBPFTLS_FILTER_MAX && first < program_size);
+	return answer;
+}
+
+static void
+filter_on(int sock)
+{
+	union ebpftls_any_message message = { .filter_on.settled = 1 };
+	int answer = hear_filter(sock);
+
+	/* news come on the other connection, and wait there */
+	say_process(sock, 1, 0);
+	say(answer, message, EBPFTLS_FILTER_ON, 0);
+	wait_for_end(sock);
+}
+
+static void
+filter_unsettled(int sock)
+{
+	union ebpftls_any_message message = { .filter_on.settled = 0 };
+
+	say(hear_filter(sock), message, EBPFTLS_FILTER_ON, 2);
+	wait_for_end(sock);
+}
+
+static void
+filter_off(int sock)
+{
+	union ebpftls_any_message message = { .filter_off.text = "too odd" };
+
+	say(hear_filter(sock), message, EBPFTLS_FILTER_OFF, 3);
+	wait_for_end(sock);
+}
+
+static void
+filter_confused(int sock)
+{
+	union ebpftls_any_message message = { .header.size = 0 };
+
+	say(hear_filter(sock), message, EBPFTLS_GONE, 0);
+	wait_for_end(sock);
+}
+
+static void
+filter_garbage(int sock)
+{
+	send(hear_filter(sock), "ebpftls", 7, 0);
+	wait_for_end(sock);
+}
+
+static void
+filter_forgotten(int sock)
+{
+	close(hear_filter(sock));
+	wait_for_end(sock);
+}
+
+static void
+filter_slow(int sock)
+{
+	hear_filter(sock);
+	wait_for_end(sock);
+}
+
+static void
+filter_unheard(int sock)
+{
+	struct ebpftls_opened opened = usual();
+
+	opened.rings = 1;
+	say_opened(sock, opened, 4);
+	say_rings(sock, 0, 1, 1);
+}
+
+static void
+asks_for_filter(agent *act, uint32_t size, int result, const char *text)
+{
+	int before;
+
+	program_size = size;
+	for (uint32_t i = 0; i < size; i++)
+		program[i] =
+		    (struct ebpftls_instruction){ (uint16_t)(i * 3), (uint8_t)i,
+						  (uint8_t)(i >> 8), ~i };
+	check(start(act) == 0);
+	before = check_descriptors();
+	failure.text[0] = '\0';
+	check(ebpftls_client_filter(&client, program, size, LINK_SIZE,
+				    &failure) == result);
+	if (!check(strstr(failure.text, text) != NULL))
+		printf("the text was '%s'\n", failure.text);
+	check(check_descriptors() == before);
+	ebpftls_client_stop(&client);
+	reap();
+}
+
+static void
+filters(void)
+{
+	static const uint32_t lengths[] = { 1, EBPFTLS_PART_MAX,
+					    EBPFTLS_PART_MAX + 1,
+					    EBPFTLS_FILTER_MAX };
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+		asks_for_filter(filter_on, lengths[i], 1, "");
+	asks_for_filter(filter_unsettled, 7, 0, "");
+}
+
+/* And nothing waits longer than it must. */
+static void
+no_filter(void)
+{
+	asks_for_filter(filter_off, 7, -1, "too odd");
+	asks_for_filter(filter_on, EBPFTLS_FILTER_MAX + 1, -1,
+			"more than 4096 instructions");
+	asks_for_filter(filter_confused, 7, -1, "not expected");
+	asks_for_filter(filter_garbage, 7, -1, "of one version?");
+	asks_for_filter(filter_forgotten, 7, -1, "ended without an answer");
+	asks_for_filter(filter_unheard, 7, -1, "the ebpftls agent");
+	impatient = true;
+	asks_for_filter(filter_slow, 7, -1, "does not answer");
+	impatient = false;
+}
+
 /* --- without a service --------------------------------------------------- */
 
 /* No agent is reached; `text` is part of the reason. */
@@ -930,6 +1100,8 @@ main(void)
 		{ "the agent is killed", killed },
 		{ "processes at any time", processes },
 		{ "processes and no answer", only_processes },
+		{ "filters are asked for", filters },
+		{ "no filter in the kernel", no_filter },
 		{ "no service", no_service },
 		{ "no service, but root", own_agent },
 		{ NULL, NULL },

@@ -30,7 +30,12 @@ static const size_t sizes[] = {
 	[EBPFTLS_SECRETS_OFF] = sizeof(struct ebpftls_secrets_off),
 	[EBPFTLS_NOTE] = sizeof(struct ebpftls_note),
 	[EBPFTLS_PROCESS] = sizeof(struct ebpftls_process),
+	[EBPFTLS_FILTER] = sizeof(struct ebpftls_filter_part),
+	[EBPFTLS_FILTER_ON] = sizeof(struct ebpftls_filter_on),
+	[EBPFTLS_FILTER_OFF] = sizeof(struct ebpftls_filter_off),
 };
+
+#define LAST EBPFTLS_FILTER_OFF
 
 #define TEXT(type, message, text)                                    \
 	{                                                            \
@@ -60,6 +65,7 @@ static const struct {
 	TEXT(EBPFTLS_PROCESS, ebpftls_process, command),
 	TEXT(EBPFTLS_PROCESS, ebpftls_process, cgroup),
 	TEXT(EBPFTLS_PROCESS, ebpftls_process, container),
+	TEXT(EBPFTLS_FILTER_OFF, ebpftls_filter_off, text),
 };
 
 #define ENDS (sizeof(ends) / sizeof(ends[0]))
@@ -98,6 +104,14 @@ receive(void)
 }
 
 static void
+fill_part(struct ebpftls_filter_part *part)
+{
+	part->total = EBPFTLS_FILTER_MAX;
+	part->first = EBPFTLS_FILTER_MAX - EBPFTLS_PART_MAX;
+	part->count = EBPFTLS_PART_MAX;
+}
+
+static void
 fill_wants(struct ebpftls_wants *wants)
 {
 	for (int i = 0; i < EBPFTLS_WANTS; i++)
@@ -127,6 +141,8 @@ example(enum ebpftls_message type)
 		message.rings.count = EBPFTLS_RINGS_MAX;
 	if (type == EBPFTLS_OPEN)
 		fill_wants(&message.open.wants);
+	if (type == EBPFTLS_FILTER)
+		fill_part(&message.filter_part);
 	return message;
 }
 
@@ -210,7 +226,7 @@ round_trips(void)
 	static const size_t descriptors[] = { 0, 1, 7, EBPFTLS_RINGS_MAX };
 
 	connect_both();
-	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_PROCESS; type++)
+	for (int type = EBPFTLS_OPEN; type <= LAST; type++)
 		for (int i = 0; i < 4; i++)
 			one_trip((enum ebpftls_message)type, descriptors[i]);
 	close_both();
@@ -249,7 +265,7 @@ wrong_length(void)
 	char bytes[2 * sizeof(union ebpftls_any_message)];
 
 	connect_both();
-	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_PROCESS; type++) {
+	for (int type = EBPFTLS_OPEN; type <= LAST; type++) {
 		union ebpftls_any_message message =
 		    example((enum ebpftls_message)type);
 
@@ -267,7 +283,7 @@ static void
 wrong_header(void)
 {
 	connect_both();
-	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_PROCESS; type++) {
+	for (int type = EBPFTLS_OPEN; type <= LAST; type++) {
 		const union ebpftls_any_message good =
 		    example((enum ebpftls_message)type);
 		union ebpftls_any_message bad[8];
@@ -279,7 +295,7 @@ wrong_header(void)
 		bad[2].header.version = EBPFTLS_CONTROL_VERSION + 1;
 		bad[3].header.version = 0;
 		bad[4].header.type = 0;
-		bad[5].header.type = EBPFTLS_PROCESS + 1;
+		bad[5].header.type = LAST + 1;
 		bad[6].header.type = UINT16_MAX;
 		bad[7].header.size++;
 		for (int i = 0; i < 8; i++)
@@ -314,6 +330,43 @@ wrong_contents(void)
 	message.rings.count = UINT32_MAX;
 	is_refused(&message, sizes[EBPFTLS_RINGS]);
 	close_both();
+}
+
+/* A part lies within its filter, and is not empty unless that is. */
+static void
+parts_of_filters(void)
+{
+	static const struct {
+		uint32_t total, first, count;
+		bool good;
+	} parts[] = {
+		{ 0, 0, 0, true },
+		{ 1, 0, 1, true },
+		{ EBPFTLS_FILTER_MAX, 0, EBPFTLS_PART_MAX, true },
+		{ EBPFTLS_FILTER_MAX, EBPFTLS_FILTER_MAX - 1, 1, true },
+		{ 0, 0, 1, false },
+		{ 0, 1, 0, false },
+		{ 1, 0, 0, false },
+		{ 1, 1, 0, false },
+		{ 1, 1, 1, false },
+		{ 1, 0, 2, false },
+		{ 10, 9, 2, false },
+		{ 10, UINT32_MAX, 2, false },
+		{ 10, 2, UINT32_MAX, false },
+		{ EBPFTLS_FILTER_MAX, 0, EBPFTLS_PART_MAX + 1, false },
+		{ EBPFTLS_FILTER_MAX + 1, 0, 1, false },
+		{ UINT32_MAX, UINT32_MAX - 1, 1, false },
+	};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		union ebpftls_any_message message = example(EBPFTLS_FILTER);
+
+		message.filter_part.total = parts[i].total;
+		message.filter_part.first = parts[i].first;
+		message.filter_part.count = parts[i].count;
+		check(ebpftls_control_valid(&message, sizes[EBPFTLS_FILTER]) ==
+		      parts[i].good);
+	}
 }
 
 static void
@@ -430,6 +483,7 @@ main(void)
 		{ "messages of the wrong length", wrong_length },
 		{ "messages of another protocol or version", wrong_header },
 		{ "strings without an end, counts too large", wrong_contents },
+		{ "parts of filters", parts_of_filters },
 		{ "too many descriptors", too_many_descriptors },
 		{ "a descriptor without a message", empty_message },
 		{ "the peer closes the connection", peer_closes },

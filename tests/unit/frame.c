@@ -94,7 +94,7 @@ ethernet_as_it_is(void)
 	becomes(&frame, ethernet, EBPFTLS_LINK_AS_IS, 100, ethernet, 20, 20);
 	/* not even copied */
 	make_packet(&f, &frame, ethernet, EBPFTLS_LINK_ETHERNET, 100, 100);
-	check(f.packet.bytes == f.perf.data + 52);
+	check(f.packet.bytes == f.perf.data + 60);
 	check(f.packet.filter_len == 20);
 	perf_free(&f.perf);
 }

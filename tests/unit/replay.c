@@ -92,7 +92,7 @@ make_rings(const struct recording *recording, uint64_t start)
 static bool
 is_recording(const struct recording *recording)
 {
-	return check(memcmp(recording->magic, "ebpftls\2", 8) == 0) &&
+	return check(memcmp(recording->magic, "ebpftls\3", 8) == 0) &&
 	       check(recording->rings > 0 && recording->rings <= RINGS_MAX);
 }
 

@@ -13,7 +13,7 @@
 #define SMALL	512u
 #define LARGE	(512u * 1024)
 #define SNAPLEN 262144u
-#define RECORD	80u /* of a frame that fill_up() writes */
+#define RECORD	88u /* of a frame that fill_up() writes */
 
 static uint8_t bytes[SNAPLEN];
 
@@ -501,7 +501,7 @@ start_at_tail(void)
 #define HEADER(field) offsetof(struct perf_event_header, field)
 #define FRAME(field)  (12 + offsetof(struct ebpftls_frame, field))
 
-/* What is wrong with a record of 112 bytes that holds a frame of 60. */
+/* What is wrong with a record of 120 bytes that holds a frame of 60. */
 static const struct {
 	size_t at;
 	size_t size;
@@ -509,7 +509,7 @@ static const struct {
 } faults[] = {
 	{ HEADER(size), 2, 0 },	    { HEADER(size), 2, 4 },
 	{ HEADER(size), 2, 7 },	    { HEADER(size), 2, 12 },
-	{ HEADER(size), 2, 111 },   { HEADER(size), 2, 120 },
+	{ HEADER(size), 2, 119 },   { HEADER(size), 2, 128 },
 	{ HEADER(size), 2, 65528 }, { HEADER(size), 2, 8 },
 	{ HEADER(size), 2, 48 },    { HEADER(size), 2, 104 },
 	{ FRAME(here), 4, 0 },	    { FRAME(here), 4, 61 },
@@ -666,6 +666,60 @@ own(void)
 		own_frame(start);
 }
 
+/* Whatever is written before the kernel judges is not trusted, and all after.
+ */
+static void
+trust(void)
+{
+	struct ebpftls_frame frame = perf_describe(1, 21);
+	struct perf perf;
+
+	perf_fill(bytes, 21, 1);
+	for (uint64_t start = 0; start < SMALL; start += 8) {
+		perf_make(&perf, SMALL, start, SMALL);
+		perf_frame(&perf, &frame, bytes);
+		gives(&perf, &frame);
+		check(!ebpftls_ring_trusted(&perf.ring));
+		perf_frame(&perf, &frame, bytes);
+		ebpftls_ring_trust(&perf.ring);
+		perf_frame(&perf, &frame, bytes);
+		/* the one in hand as well as the one that waits */
+		check(!ebpftls_ring_trusted(&perf.ring));
+		gives(&perf, &frame);
+		check(!ebpftls_ring_trusted(&perf.ring));
+		gives(&perf, &frame);
+		check(ebpftls_ring_trusted(&perf.ring));
+		ebpftls_ring_own(&perf.ring);
+		check(ebpftls_ring_trusted(&perf.ring));
+		ebpftls_ring_doubt(&perf.ring);
+		check(!ebpftls_ring_trusted(&perf.ring));
+		is_drained(&perf);
+		perf_free(&perf);
+	}
+}
+
+/* Of several samples the first one counts: then it was judged. */
+static void
+trust_in_parts(void)
+{
+	struct ebpftls_frame frame = perf_describe(7, 40);
+	struct perf perf;
+
+	perf_make(&perf, SMALL, 448, SMALL);
+	perf_fill(bytes, 40, 7);
+	perf_part(&perf, &frame, bytes, 0, 20);
+	ebpftls_ring_trust(&perf.ring);
+	perf_part(&perf, &frame, bytes, 20, 20);
+	gives(&perf, &frame);
+	check(!ebpftls_ring_trusted(&perf.ring));
+	perf_part(&perf, &frame, bytes, 0, 20);
+	perf_part(&perf, &frame, bytes, 20, 20);
+	gives(&perf, &frame);
+	check(ebpftls_ring_trusted(&perf.ring));
+	is_drained(&perf);
+	perf_free(&perf);
+}
+
 int
 main(void)
 {
@@ -695,6 +749,8 @@ main(void)
 		{ "a frame longer than it may be", frame_too_long },
 		{ "a broken head", broken_head },
 		{ "a frame may be changed", own },
+		{ "frames that the kernel has judged", trust },
+		{ "samples before and after that", trust_in_parts },
 		{ NULL, NULL },
 	};
 

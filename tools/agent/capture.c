@@ -51,6 +51,7 @@ share_maps(struct capture_bpf *skeleton, const struct owners *owners)
 			error = bpf_map__reuse_fd(map, fd);
 	}
 	skeleton->rodata->task_btf = owners->task_btf;
+	skeleton->rodata->cgroup_known = owners->cgroup;
 	memcpy((void *)&skeleton->rodata->selection, &owners->selection,
 	       sizeof(owners->selection));
 	skeleton->rodata->stack_size = owners->stack_size;
@@ -80,13 +81,74 @@ choose_programs(struct capture_bpf *skeleton,
 		const struct capture_options *options, bool conntrack)
 {
 	bool owners = options->owners != NULL;
+	bool loopback = owners && options->loopback;
 
-	bpf_program__set_autoload(skeleton->progs.ebpftls_ingress, !conntrack);
-	bpf_program__set_autoload(skeleton->progs.ebpftls_conntrack, conntrack);
+	bpf_program__set_autoload(skeleton->progs.capture_ingress, !conntrack);
+	bpf_program__set_autoload(skeleton->progs.capture_conntrack, conntrack);
+	bpf_program__set_autoload(skeleton->progs.capture_egress,
+				  options->others);
 	bpf_program__set_autoload(skeleton->progs.ebpftls_egress,
 				  options->others);
-	bpf_program__set_autoload(skeleton->progs.ebpftls_loopback,
-				  owners && options->loopback);
+	bpf_program__set_autoload(skeleton->progs.capture_loopback, loopback);
+	bpf_program__set_autoload(skeleton->progs.ebpftls_loopback, loopback);
+	bpf_program__set_autoload(skeleton->progs.capture_reject, owners);
+}
+
+/* What is in a slot from the beginning, or -1: it was not loaded. */
+static int
+program_of(const struct capture *capture, enum ebpftls_slot slot)
+{
+	const struct capture_bpf *skeleton = capture->skeleton;
+	int conntrack = bpf_program__fd(skeleton->progs.capture_conntrack);
+
+	switch (slot) {
+	case EBPFTLS_SLOT_IN:
+	case EBPFTLS_SLOT_ACCEPT_IN:
+		return conntrack >= 0
+			   ? conntrack
+			   : bpf_program__fd(skeleton->progs.capture_ingress);
+	case EBPFTLS_SLOT_OUT:
+	case EBPFTLS_SLOT_ACCEPT_OUT:
+		return bpf_program__fd(skeleton->progs.capture_egress);
+	case EBPFTLS_SLOT_LO:
+	case EBPFTLS_SLOT_ACCEPT_LO:
+		return bpf_program__fd(skeleton->progs.capture_loopback);
+	default:
+		return bpf_program__fd(skeleton->progs.capture_reject);
+	}
+}
+
+bool
+capture_has(const struct capture *capture, enum ebpftls_slot slot)
+{
+	return program_of(capture, slot) >= 0;
+}
+
+int
+capture_set_filter(const struct capture *capture, enum ebpftls_slot slot,
+		   int filter)
+{
+	int program = program_of(capture, slot);
+
+	if (program < 0)
+		return 0;
+	if (filter >= 0)
+		program = filter;
+	if (bpf_map_update_elem(capture_programs_fd(capture), &slot, &program,
+				BPF_ANY) != 0)
+		return -errno;
+	return 0;
+}
+
+static int
+fill_slots(const struct capture *capture)
+{
+	int error = 0;
+
+	for (int slot = 0; error == 0 && slot < EBPFTLS_SLOTS; slot++)
+		error =
+		    capture_set_filter(capture, (enum ebpftls_slot)slot, -1);
+	return error;
 }
 
 static int
@@ -110,7 +172,9 @@ load(struct capture *capture, const struct capture_options *options,
 		error = share_maps(skeleton, options->owners);
 	else
 		leave_out_owners(skeleton);
-	return error == 0 ? capture_bpf__load(skeleton) : error;
+	if (error == 0)
+		error = capture_bpf__load(skeleton);
+	return error == 0 ? fill_slots(capture) : error;
 }
 
 int
@@ -274,14 +338,21 @@ capture_doorbell_fd(const struct capture *capture)
 }
 
 int
+capture_programs_fd(const struct capture *capture)
+{
+	return bpf_map__fd(capture->skeleton->maps.programs);
+}
+
+int
+capture_verdicts_fd(const struct capture *capture)
+{
+	return bpf_map__fd(capture->skeleton->maps.verdicts);
+}
+
+int
 capture_ingress_fd(const struct capture *capture)
 {
-	int conntrack =
-	    bpf_program__fd(capture->skeleton->progs.ebpftls_conntrack);
-
-	return conntrack >= 0
-		   ? conntrack
-		   : bpf_program__fd(capture->skeleton->progs.ebpftls_ingress);
+	return bpf_program__fd(capture->skeleton->progs.ebpftls_ingress);
 }
 
 int

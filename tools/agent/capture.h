@@ -46,7 +46,22 @@ int capture_load(struct capture *capture, const struct capture_options *options,
 int capture_make_rings(struct capture *capture, uint32_t buffer_size,
 		       struct failure *failure);
 
-/* Descriptors of the maps that the consumer shares, and of the programs. */
+/* Whether a program of this capture belongs there. */
+bool capture_has(const struct capture *capture, enum ebpftls_slot slot);
+
+/*
+ * What frames come to first, in one of the slots IN, OUT and LO: a filter, or
+ * with -1 the program that captures; nothing where there is none. Returns 0 or
+ * a negative errno.
+ */
+int capture_set_filter(const struct capture *capture, enum ebpftls_slot slot,
+		       int filter);
+
+/* Descriptors of the maps that filters use. */
+int capture_programs_fd(const struct capture *capture);
+int capture_verdicts_fd(const struct capture *capture);
+
+/* Of the maps that the consumer shares, and of the programs to attach. */
 int capture_shared_fd(const struct capture *capture);
 int capture_counters_fd(const struct capture *capture);
 int capture_doorbell_fd(const struct capture *capture);

@@ -33,6 +33,7 @@
 /* What the kernel can do. */
 struct facts {
 	bool task_btf;	 /* the current task can be looked into */
+	bool cgroup;	 /* and asked for its cgroup, everywhere */
 	bool tracing;	 /* and socket storage be written from there */
 	bool trampoline; /* fentry and fexit */
 	bool received;	 /* sock_recv_length */
@@ -155,6 +156,9 @@ ask_kernel(struct facts *facts)
 	facts->task_btf =
 	    libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS,
 				    BPF_FUNC_get_current_task_btf, NULL) == 1;
+	facts->cgroup =
+	    libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS,
+				    BPF_FUNC_get_current_cgroup_id, NULL) == 1;
 	if (btf == NULL)
 		return;
 	facts->tracing = has_function(btf, "bpf_sk_storage_tracing_allowed");
@@ -237,7 +241,9 @@ load(struct owners *owners, const struct facts *facts,
 		return -errno;
 	owners->skeleton = skeleton;
 	owners->task_btf = facts->task_btf;
+	owners->cgroup = facts->cgroup;
 	skeleton->rodata->task_btf = owners->task_btf;
+	skeleton->rodata->cgroup_known = owners->cgroup;
 	skeleton->rodata->stack_size = owners->stack_size;
 	bpf_map__set_max_entries(skeleton->maps.owner_events, EVENTS_SIZE);
 	choose(skeleton, facts);
@@ -257,6 +263,7 @@ load_most(struct owners *owners, const struct facts *facts,
 	const struct facts levels[] = {
 		*facts,
 		{ .task_btf = facts->task_btf,
+		  .cgroup = facts->cgroup,
 		  .near = facts->near,
 		  .cgroups = true },
 		{ .near = false },

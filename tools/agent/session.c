@@ -25,6 +25,7 @@
 #include "discover.h"
 #include "ebpftls-control-io.h"
 #include "failure.h"
+#include "filter.h"
 #include "links.h"
 #include "netns.h"
 #include "owners.h"
@@ -49,6 +50,7 @@ struct session {
 	struct owners owners;
 
 	struct capture capture;
+	struct filter filter;
 	struct attachments attachments;
 	int links;  /* rtnetlink */
 	int clock;  /* readable when the clock was stepped */
@@ -497,6 +499,18 @@ discover_more(struct session *session)
 	session->told = true;
 }
 
+static bool
+hear_filter(struct session *session, const struct ebpftls_filter_part *part,
+	    int *fds, size_t count)
+{
+	if (count > 1) {
+		ebpftls_control_close(fds, count);
+		return false;
+	}
+	return filter_take(&session->filter, part, count == 1 ? fds[0] : -1,
+			   &session->capture);
+}
+
 /* False at the connection's end, or when the peer says what makes no sense. */
 static bool
 hear(struct session *session)
@@ -507,6 +521,8 @@ hear(struct session *session)
 	int type =
 	    ebpftls_control_receive(session->sock, &message, fds, &count);
 
+	if (type == EBPFTLS_FILTER)
+		return hear_filter(session, &message.filter_part, fds, count);
 	if (type > 0)
 		ebpftls_control_close(fds, count);
 	if (type != EBPFTLS_SECRETS)
@@ -585,8 +601,10 @@ session_run(int sock, const struct session_options *options)
 		.packet = -1,
 	};
 	struct failure failure;
-	int result = set_up(&session, options, &failure);
+	int result;
 
+	filter_init(&session.filter);
+	result = set_up(&session, options, &failure);
 	if (result == 0)
 		serve(&session);
 	else
@@ -595,6 +613,7 @@ session_run(int sock, const struct session_options *options)
 	discover_close(session.discover);
 	secrets_close(session.secrets);
 	attach_close(&session.attachments);
+	filter_close(&session.filter);
 	capture_close(&session.capture);
 	owners_close(&session.owners);
 	ebpftls_control_close((int[]){ session.links, session.clock,
