@@ -227,15 +227,16 @@ sent_by_caller(struct ends *end, struct bpf_sock *sk,
 	       struct ebpftls_owner *owner)
 {
 	struct task_struct *task = current();
+	enum holding holding;
 	struct held *held;
 
 	if (!is_sending(task, sk))
 		return false;
-	held = held_by(sk);
-	if (!held)
-		return false;
-	describe(&end->now, number(sk), task);
-	take(held, &end->now, task);
+	held = take_sent(sk, &end->now, task, &holding);
+	if (!held) {
+		set_kind(owner, EBPFTLS_OF_UNKNOWN);
+		return holding == HOLDS_PERHAPS;
+	}
 	*owner = end->now.owner;
 	see(end, held, owner);
 	return true;

@@ -114,18 +114,14 @@ owners_sent(struct __sk_buff *skb)
 {
 	struct task_struct *task = current();
 	struct bpf_sock *sk = skb->sk;
-	struct held now, *held;
+	enum holding holding;
+	struct held now;
 
 	if (!sk)
 		return ALLOW;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || !is_sending(task, sk))
-		return ALLOW;
-	held = held_by(sk);
-	if (!held)
-		return ALLOW;
-	describe(&now, number(sk), task);
-	take(held, &now, task);
+	if (sk && is_sending(task, sk))
+		take_sent(sk, &now, task, &holding);
 	return ALLOW;
 }
 

@@ -5,12 +5,13 @@ judge of what captures say of it.
   run --log FILE --go FILE --program FILE [--only CASE] HUB FAR BOX
       Makes sockets in the three network namespaces, says "ready", waits for
       the file --go, uses them and goes on to all other cases.
-  judge --log FILE [--mode MODE] [--also LABEL] [--load LEAST] CAPTURE LABEL
-      FILE...
+  judge --log FILE [--mode MODE] [--also LABEL] [--load LEAST [--cut]] CAPTURE
+      LABEL FILE...
       Result lines for one capture, by its name, in the namespace LABEL; its
-      files one after the other. With --load they are for all cases together.
-  load --log FILE HUB FAR
-      Much traffic of many kinds.
+      files one after the other. With --load they are for all cases together;
+      --cut: and captures end while there is traffic.
+  load --log FILE [--short] HUB FAR
+      Much traffic of many kinds, or that of short lives only.
   comments FILE
       The comments of each packet, as tshark prints the field.
   skips --log FILE
@@ -30,6 +31,7 @@ import owners_cases
 import owners_file
 import owners_judge
 import owners_load
+import owners_others
 import owners_proof
 
 
@@ -97,10 +99,11 @@ def run(args):
             log.case = f"{made.path.name}/old-{name}"
             log.line(what="case", seen=seen)
         made.path.over()
-    for name, call in owners_cases.CASES.items():
-        do(veth, name, call, ["a0", "any"])
-        if name not in owners_cases.NOT_ON_LO:
-            do(local, name, call, ["lo", "any"])
+    for cases in (owners_cases, owners_others):
+        for name, call in cases.CASES.items():
+            do(veth, name, call, ["a0", "any"])
+            if name not in cases.NOT_ON_LO:
+                do(local, name, call, ["lo", "any"])
     for name in owners_cases.BOX_CASES:
         do(boxed, name, owners_cases.CASES[name], ["h0", "c0", "any"])
     for name, (call, seen) in owners_cases.NAT_CASES.items():
@@ -119,7 +122,10 @@ def load(args):
         path = owners_cases.Path(name, near, distant, log_fd, {})
         path.case = f"{name}/load"
         paths.append(path)
-    owners_load.run(paths)
+    if args.short:
+        owners_load.run(paths, owners_load.starter)
+    else:
+        owners_load.run(paths)
 
 
 def judge(args):
@@ -131,7 +137,8 @@ def judge(args):
         print(f"FAIL {args.capture}/file: {fault}")
         return 1
     if args.load:
-        return 1 if judged.sum(args.capture, args.load) else 0
+        return 1 if judged.sum(args.capture, args.load,
+                                   args.cut) else 0
     return 1 if judged.report(args.capture, args.like) else 0
 
 
@@ -165,6 +172,7 @@ def main():
                      choices=["both", "comment", "block", "off"])
     sub.add_argument("--also", action="append", default=[])
     sub.add_argument("--load", type=int)
+    sub.add_argument("--cut", action="store_true")
     sub.add_argument("--like", help="the capture that the cases know")
     sub.add_argument("capture")
     sub.add_argument("label")
@@ -173,6 +181,7 @@ def main():
 
     sub = commands.add_parser("load")
     sub.add_argument("--log", required=True)
+    sub.add_argument("--short", action="store_true")
     sub.add_argument("hub")
     sub.add_argument("far")
     sub.set_defaults(call=load)

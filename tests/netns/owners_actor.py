@@ -23,6 +23,9 @@ import traceback
 CLONE_NEWNET = 0x40000000
 PR_SET_NAME = 15
 SYS_CLONE3 = 435
+SYS_PIDFD_GETFD = 438
+NETLINK_NETFILTER = 12
+NETFILTER_QUEUE = 3
 BOUND = 10.0
 PROTOCOLS = {socket.SOCK_STREAM: "tcp", socket.SOCK_DGRAM: "udp"}
 
@@ -385,6 +388,58 @@ class Actor:
                     described[0])
         held.local, held.remote = described[1:]
         self.held[name] = held
+
+    def number(self, name):
+        """What another needs to borrow it."""
+        held = self.held[name]
+        return held.sock.fileno(), (held.proto, held.local, held.remote)
+
+    def borrow(self, name, pid, fd, described):
+        """A descriptor of another's socket, of which it is not told."""
+        process = os.pidfd_open(pid)
+        got = _libc.syscall(SYS_PIDFD_GETFD, process, fd, 0)
+        if got < 0:
+            raise OSError(ctypes.get_errno(), "pidfd_getfd")
+        os.close(process)
+        held = Held(socket.socket(fileno=got), now(), described[0])
+        held.local, held.remote = described[1:]
+        self.held[name] = held
+
+    def post(self, name):
+        """Sends it to itself, and does not receive it."""
+        self.ways = socket.socketpair()
+        socket.send_fds(self.ways[0], [b"?"],
+                        [self.held[name].sock.fileno()])
+
+    def unpost(self):
+        for way in self.ways:
+            way.close()
+
+    def sit(self, queue):
+        """Netfilter asks this process what becomes of packets."""
+        self.queue = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW,
+                                   NETLINK_NETFILTER)
+        self.queue.settimeout(BOUND)
+        bind = struct.pack("=HHBBH", 8, 1, 1, 0, 0)
+        mode = struct.pack("=HH", 9, 2) + struct.pack("!IBxxx", 0, 1)
+        for attribute in (bind, mode):
+            self._ask_queue(2, 5, queue, attribute)
+            error = struct.unpack_from("=i", self.queue.recv(4096), 16)[0]
+            if error:
+                raise OSError(-error, os.strerror(-error))
+
+    def _ask_queue(self, kind, flags, queue, attribute):
+        body = struct.pack("!BBH", 0, 0, queue) + attribute
+        self.queue.send(struct.pack("=IHHII", 16 + len(body),
+                                    NETFILTER_QUEUE << 8 | kind, flags, 0, 0)
+                        + body)
+
+    def let_go(self, queue):
+        """The next packet that is asked about."""
+        message = self.queue.recv(65536)
+        packet, = struct.unpack_from("!I", message, 24)
+        self._ask_queue(1, 1, queue, struct.pack("=HH", 12, 2) +
+                        struct.pack("!II", 1, packet))
 
     def in_thread(self, method, *args):
         """The same, done by a thread of its own."""

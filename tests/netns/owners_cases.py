@@ -334,8 +334,9 @@ def scm_rights(path):
             if closer == "new":
                 finish(new, peer)
             else:
+                # to close it is not to use it
                 new("close", "c", last=False)
-                old("close", "c")
+                old("close", "c", last=False)
                 peer("recv", "c")
                 peer("close", "c")
 
