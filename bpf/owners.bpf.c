@@ -6,7 +6,8 @@
  */
 #include "owner.bpf.h"
 
-#define ALLOW 1
+#define ALLOW	    1
+#define HOLDERS_MAX 32768 /* as many pids as there are by default */
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -273,6 +274,52 @@ owners_old(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
+/*
+ * Who has such a socket, where the kernel does not tell and the agent has
+ * looked through the processes that owners_processes has written.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, HOLDERS_MAX); /* 1 if it can: the agent */
+	__type(key, __u32);
+	__type(value, __u8);
+} holders SEC(".maps");
+
+SEC("iter/task")
+int
+owners_processes(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct held now;
+
+	if (!task || task->pid != task->tgid)
+		return 0;
+	describe(&now, 0, task);
+	if (selection.kinds)
+		now.owner.chosen = choose(&now.owner, task, false);
+	bpf_seq_write(ctx->meta->seq, &now.owner, sizeof(now.owner));
+	return 0;
+}
+
+/* Has those looked at while they are there. */
+SEC("iter/task")
+int
+owners_holders(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct held now;
+	__u32 pid;
+
+	if (!task || task->pid != task->tgid)
+		return 0;
+	pid = task->tgid;
+	if (!bpf_map_lookup_elem(&holders, &pid))
+		return 0;
+	describe(&now, 0, task);
+	announce(&now, task);
+	return 0;
+}
+
 static __always_inline bool
 adopt(struct task_struct *child)
 {
@@ -314,21 +361,6 @@ select_freed(__u64 *ctx)
 
 	if (task->pid == task->tgid)
 		bpf_map_delete_elem(&relatives, &key);
-	return 0;
-}
-
-/* Writes the pids of all that are chosen, for who finds their sockets. */
-SEC("iter/task")
-int
-select_chosen(struct bpf_iter__task *ctx)
-{
-	struct task_struct *task = ctx->task;
-	__u32 pid;
-
-	if (!task || task->pid != task->tgid || !is_chosen_one(task))
-		return 0;
-	pid = task->tgid;
-	bpf_seq_write(ctx->meta->seq, &pid, sizeof(pid));
 	return 0;
 }
 
