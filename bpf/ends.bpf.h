@@ -211,14 +211,28 @@ owner_of(struct ends *end, struct bpf_sock *sk, struct ebpftls_owner *owner)
 	see_old(end, owner);
 }
 
-/* The same for what may have been sent in another network namespace. */
+static __always_inline bool
+is_current(const struct ebpftls_owner *owner)
+{
+	struct task_struct *task = current();
+
+	return owner->pid == (__u32)READ(task, tgid) &&
+	       owner->start ==
+		   BPF_CORE_READ(task, group_leader, start_boottime);
+}
+
+/*
+ * The same for what may have been sent in another network namespace. No hook
+ * sees what packet sockets send; but the soft interrupt in which a frame comes
+ * out of a link between namespaces mostly is one of who sends it.
+ */
 static __always_inline void
 owner_of_near(struct ends *end, struct bpf_sock *sk,
 	      struct ebpftls_owner *owner)
 {
 	owner_of(end, sk, owner);
-	if (!sends_seen && sk->family != AF_PACKET &&
-	    owner->kind == EBPFTLS_OF_PROCESS)
+	if (owner->kind == EBPFTLS_OF_PROCESS &&
+	    (sk->family == AF_PACKET ? !is_current(owner) : !sends_seen))
 		set_kind(owner, EBPFTLS_OF_UNKNOWN);
 }
 

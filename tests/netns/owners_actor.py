@@ -560,14 +560,12 @@ class Actor:
             held.sock.sendto(b"owners raw", address)
             self.log.use(begin, f"ip{proto}", [local, 0], None, self.me)
 
-    def frames(self, device, frame, count, proto, local):
-        """Whole frames, past the network layer."""
-        begin = now()
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
-            sock.bind((device, 0))
-            for _ in range(count):
-                sock.send(frame)
-        self.log.use(begin, proto, local, None, self.me)
+    def open_packet(self, name, device, proto, local):
+        """For whole frames, past the network layer, from that end."""
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        sock.bind((device, 0))
+        self.held[name] = Held(sock, now(), proto)
+        self.held[name].local = local
 
 
 class Passed:

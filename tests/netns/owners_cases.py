@@ -742,15 +742,41 @@ def packet_socket(path):
         client, worker = cli(b"framer"), srv(b"framesrv")
         port, mine = path.port(), path.port()
         server(worker, V4, port, UDP)
-        src, dst = here.address[V4], there.address[V4]
-        body = b"by hand"
-        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(body), 7, 0, 64,
-                         17, 0, socket.inet_aton(src), socket.inet_aton(dst))
-        ip = ip[:10] + struct.pack("!H", actor.checksum(ip)) + ip[12:]
-        frame = mac(there) + mac(here) + b"\x08\0" + ip + \
-            struct.pack("!HHHH", mine, port, 8 + len(body), 0) + body
-        client("frames", here.device, frame, 3, "udp", [src, mine])
+        client("open_packet", "c", here.device, "udp",
+               [here.address[V4], mine])
+        for _ in range(3):
+            client("send", "c", by_hand(here, mine, there, port))
         worker("recv", "l", count=3)
+
+
+def packet_shared(path):
+    """The same, by a child with its parent's socket, and by both in turn."""
+    for _, cli, srv, there in path.both():
+        here = path.near_end if there is path.far_end else path.far_end
+        parent, worker = cli(b"framepar"), srv(b"framesrv")
+        port, mine = path.port(), path.port()
+        server(worker, V4, port, UDP)
+        parent("open_packet", "c", here.device, "udp",
+               [here.address[V4], mine])
+        frames_in_turn(parent, worker, by_hand(here, mine, there, port))
+
+
+def frames_in_turn(parent, worker, frame):
+    child = parent.fork(b"framechi")
+    for who in (child, parent, child):
+        who("send", "c", frame)
+        worker("recv", "l")
+    child.gone()
+
+
+def by_hand(here, mine, there, port):
+    src, dst = here.address[V4], there.address[V4]
+    body = b"by hand"
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(body), 7, 0, 64,
+                     17, 0, socket.inet_aton(src), socket.inet_aton(dst))
+    ip = ip[:10] + struct.pack("!H", actor.checksum(ip)) + ip[12:]
+    return mac(there) + mac(here) + b"\x08\0" + ip + \
+        struct.pack("!HHHH", mine, port, 8 + len(body), 0) + body
 
 
 def mac(end):
@@ -796,6 +822,21 @@ class Old:
         for way, cli, srv, there in path.both():
             for family in (V4, V6):
                 self.make(way, cli, srv, there, family)
+            if path.near_end is not path.far_end:
+                self.make_frames(cli, srv, there)
+
+    def make_frames(self, cli, srv, there):
+        """Another process sends by it than the one that has it now, and where
+        its frames come in nobody has seen that."""
+        path, case = self.path, f"{self.path.name}/old-frames"
+        here = path.near_end if there is path.far_end else path.far_end
+        client, worker = cli(b"oldframe", case), srv(b"srvframe", case)
+        port, mine = path.port(), path.port()
+        server(worker, V4, port, UDP)
+        client("open_packet", "c", here.device, "udp",
+               [here.address[V4], mine])
+        self.ends.append(("frames", client, worker,
+                          by_hand(here, mine, there, port)))
 
     def make(self, way, cli, srv, there, family):
         path, v = self.path, "6" if family == V6 else "4"
@@ -868,6 +909,8 @@ class Old:
                     client("recv", "c")
                 talk(client, worker)
                 client.gone()
+            elif name == "frames":
+                frames_in_turn(client, worker, address)
             elif name == "listener":
                 meet(client, worker, address)
                 talk(client, worker)
@@ -1042,7 +1085,8 @@ CASES = {
     "pid-reuse-shared": pid_reuse_shared,
     "ping4": ping4, "ping6": ping6, "ping-socket": ping_socket,
     "unreachable": unreachable, "refused": refused, "raw": raw,
-    "packet-socket": packet_socket, "fragments": fragments,
+    "packet-socket": packet_socket, "packet-shared": packet_shared,
+    "fragments": fragments,
     "neighbours": neighbours,
 }
-NOT_ON_LO = {"fragments", "neighbours", "packet-socket"}
+NOT_ON_LO = {"fragments", "neighbours", "packet-socket", "packet-shared"}
