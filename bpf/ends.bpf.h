@@ -17,9 +17,14 @@
 
 #define SOCK_RAW 3
 
-#define PRE_ROUTING  0
-#define NAT_PRIORITY -100 /* of what translates addresses */
-#define HOOKS_MAX    16
+#define PRE_ROUTING	0
+#define MANGLE_PRIORITY -150 /* of what gives packets to other sockets */
+#define NAT_PRIORITY	-100 /* of what translates addresses */
+#define HOOKS_MAX	16
+
+/* What bpf_fib_lookup() says of addresses of this machine. */
+#define FIB_HERE       4 /* not forwarded */
+#define FIB_NO_FORWARD 5 /* nothing is */
 
 #define FLOWS_MAX   16384
 #define STASHED_MAX 4096
@@ -718,39 +723,80 @@ struct sk_buff {
 	__u16 network_header;
 } __attribute__((preserve_access_index));
 
+enum rules {
+	NO_RULES,
+	DIVERTING,
+	TRANSLATING,
+};
+
 /*
  * Whether there are rules here that may translate the addresses of what comes
- * in. The hooks' descriptions lie behind the hooks, in their order.
+ * in, or give it to another socket than it is addressed to; an enum rules. The
+ * hooks' descriptions lie behind the hooks, in their order.
  */
 __noinline int
-is_translating(struct __sk_buff *skb)
+find_rules(struct __sk_buff *skb)
 {
 	struct sk_buff *inner = (struct sk_buff *)number(skb);
 	struct nf_hook_entries *hooks;
 	struct net *net;
 	struct nf_hook_ops **descriptions, *description;
+	enum rules found = NO_RULES;
 	__u32 count;
+	int priority;
 
 	/* a kernel without netfilter */
 	if (!bpf_core_field_exists(struct net, nf.hooks_ipv4))
-		return false;
+		return NO_RULES;
 	net = BPF_CORE_READ(inner, dev, nd_net.net);
 	if (skb->protocol == ETH_IPV6)
 		hooks = BPF_CORE_READ(net, nf.hooks_ipv6[PRE_ROUTING]);
 	else
 		hooks = BPF_CORE_READ(net, nf.hooks_ipv4[PRE_ROUTING]);
 	if (!hooks)
-		return false;
+		return NO_RULES;
 	count = BPF_CORE_READ(hooks, num_hook_entries);
 	descriptions = (void *)hooks + bpf_core_field_offset(hooks->hooks) +
 		       (__u64)count * sizeof(hooks->hooks[0]);
 	for (int i = 0; i < HOOKS_MAX && i < (int)count; i++) {
 		if (bpf_probe_read_kernel(&description, sizeof(description),
-					  &descriptions[i]) == 0 &&
-		    BPF_CORE_READ(description, priority) == NAT_PRIORITY)
-			return true;
+					  &descriptions[i]))
+			continue;
+		priority = BPF_CORE_READ(description, priority);
+		if (priority == NAT_PRIORITY)
+			return TRANSLATING;
+		if (priority == MANGLE_PRIORITY)
+			found = DIVERTING;
 	}
-	return count > HOOKS_MAX;
+	return count > HOOKS_MAX ? TRANSLATING : found;
+}
+
+/* Whether it is not passed on to another machine. */
+__noinline int
+is_for_here(struct __sk_buff *skb)
+{
+	struct ends *end = get_ends();
+	const struct packet *packet;
+	struct bpf_fib_lookup fib = {
+		.ifindex = skb->ifindex,
+	};
+	long result;
+
+	if (!end)
+		return false;
+	packet = &end->packet;
+	fib.l4_protocol = packet->protocol;
+	if (packet->v6) {
+		fib.family = AF_INET6;
+		__builtin_memcpy(fib.ipv6_src, packet->tuple.ipv6.saddr, 16);
+		__builtin_memcpy(fib.ipv6_dst, packet->tuple.ipv6.daddr, 16);
+	} else {
+		fib.family = AF_INET;
+		fib.ipv4_src = packet->tuple.ipv4.saddr;
+		fib.ipv4_dst = packet->tuple.ipv4.daddr;
+	}
+	result = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+	return result == FIB_HERE || result == FIB_NO_FORWARD;
 }
 
 enum verdict {
@@ -761,23 +807,30 @@ enum verdict {
 
 /*
  * What a listener or a socket without a peer gets by its port only, it gets
- * only if the addresses are not translated after this. On lo that is done
- * before. Nobody can tell of a connection that is being opened; of others the
+ * only if it is not for another machine and the addresses are not translated
+ * after this. On lo that is done before, and of what is for many nobody is
+ * told. Nobody can tell of a connection that is being opened; of others the
  * kernel's connection tracking may know.
  */
 static __always_inline enum verdict
 doubt(struct __sk_buff *skb, struct ends *end)
 {
 	const struct packet *packet = &end->packet;
-	bool translates =
-	    skb->ifindex != LOOPBACK_IFINDEX && is_translating(skb);
+	enum rules rules = NO_RULES;
 
+	if (skb->ifindex != LOOPBACK_IFINDEX &&
+	    skb->pkt_type != PACKET_MULTICAST &&
+	    skb->pkt_type != PACKET_BROADCAST) {
+		rules = find_rules(skb);
+		if (rules != TRANSLATING && !is_for_here(skb))
+			return NOBODY;
+	}
 	if (is_opening(packet)) {
-		if (translates)
+		if (rules != NO_RULES)
 			set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
 		return SOMEBODY;
 	}
-	if (translates)
+	if (rules == TRANSLATING)
 		return GUESS;
 	if (packet->protocol != IP_TCP)
 		return SOMEBODY;

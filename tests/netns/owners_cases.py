@@ -1056,11 +1056,37 @@ def masqueraded(path):
             client("recv", "u")
 
 
+def routed(path):
+    """The container's flows are passed on as they are; a process of the hub's
+    listens on the same ports and has no part in them."""
+    hub, box, far = path.hub, path.near_end, path.far_end
+    subprocess.run(["ip", "-n", far.ns, "route", "replace",
+                    box.address[V4] + "/32", "via", hub.address[V4]],
+                   check=True)
+    port = path.port()
+    shadow = path.start(hub, b"shadow")
+    worker, client = path.near(b"routesrv"), path.far(b"routecli")
+    for kind, name in ((TCP, "l"), (UDP, "u")):
+        server(shadow, V4, port, kind, name)
+        server(worker, V4, port, kind, name)
+    meet(client, worker, (box.address[V4], port))
+    talk(client, worker)
+    finish(client, worker)
+    client("open", "u", V4, UDP)
+    client("connect", "u", (box.address[V4], port))
+    for _ in range(3):
+        worker.begin("echo", "u", 1)
+        client("send", "u", b"ask")
+        worker.end()
+        client("recv", "u")
+
+
 # Each with the captures that must tell an end of it.
 NAT_CASES = {"redirect": (redirected, ["a0", "any"]),
              "redirect-lo": (redirected_here, ["lo", "any"]),
              "dnat-container": (to_container, ["h0", "c0"]),
-             "masquerade": (masqueraded, ["h0", "c0"])}
+             "masquerade": (masqueraded, ["h0", "c0"]),
+             "routed": (routed, ["h0", "c0"])}
 BOX_CASES = ("tcp4", "tcp6", "tcp-receive-only", "udp4", "udp-unconnected",
              "udp-receive-only", "ping4", "ping6", "short-tcp",
              "gone-before-last", "fork-client", "udp-prefork", "setuid",
