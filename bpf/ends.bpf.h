@@ -252,10 +252,8 @@ sent_by_caller(struct ends *end, struct bpf_sock *sk,
 	if (!is_sending(task, sk))
 		return false;
 	held = take_sent(sk, &end->now, task, &holding);
-	if (!held) {
-		set_kind(owner, EBPFTLS_OF_UNKNOWN);
-		return holding == HOLDS_PERHAPS;
-	}
+	if (!held || holding != HOLDS)
+		return false;
 	*owner = end->now.owner;
 	see(end, held, owner);
 	return true;

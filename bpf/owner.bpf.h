@@ -454,12 +454,26 @@ take(struct held *held, struct held *now, struct task_struct *task)
 	announce(now, task);
 }
 
+/* It is not known by whom it is used now. */
+static __always_inline void
+leave(struct held *held, __u64 sk)
+{
+	struct held nobody = {
+		.owner.kind = EBPFTLS_OF_UNKNOWN,
+		.sock = sk,
+	};
+
+	nobody.check = sum(&nobody);
+	*held = nobody;
+}
+
 /*
  * The same for what `sk` is sending in the calls of `task`, if the socket is
- * its own, which `holding` tells. Returns what is held then, or NULL.
+ * its own, which `holding` tells. Returns what is held then, or NULL if that
+ * is nothing or as before.
  */
 static __always_inline struct held *
-take_sent(struct bpf_sock *sk, struct held *now, struct task_struct *task,
+take_sent(void *sk, struct held *now, struct task_struct *task,
 	  enum holding *holding)
 {
 	struct held *held = bpf_sk_storage_get(&owners, sk, NULL, 0);
@@ -470,13 +484,15 @@ take_sent(struct bpf_sock *sk, struct held *now, struct task_struct *task,
 	    held->owner.start != now->owner.start) {
 		*holding =
 		    held || is_file(number(sk)) ? holds(number(sk)) : HOLDS_NOT;
-		if (*holding != HOLDS)
+		if (*holding == HOLDS_NOT)
 			return NULL;
 		held = bpf_sk_storage_get(&owners, sk, NULL,
 					  BPF_SK_STORAGE_GET_F_CREATE);
 	}
-	if (held)
+	if (held && *holding == HOLDS)
 		take(held, now, task);
+	else if (held)
+		leave(held, number(sk));
 	return held;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0
 /*
- * Notes whose a socket is whenever a process makes, accepts or reads one. Who
- * writes to it the capture itself sees. Not every kernel has all these hooks:
- * the agent chooses. None of them changes what happens.
+ * Notes whose a socket is whenever a process makes, accepts, reads or writes
+ * one. Who sends at once the capture itself sees. Not every kernel has all
+ * these hooks: the agent chooses. None of them changes what happens.
  */
 #include "owner.bpf.h"
 
@@ -64,6 +64,18 @@ use_file(struct sock *sk)
 {
 	if (sk && is_ours(sk) && is_file(number(sk)))
 		use(sk);
+}
+
+/* What is sent need not go out in this call. */
+static __always_inline void
+send_file(struct sock *sk)
+{
+	struct task_struct *task = current();
+	enum holding holding;
+	struct held now;
+
+	if (sk && is_ours(sk) && !is_kthread(task))
+		take_sent(sk, &now, task, &holding);
 }
 
 /*
@@ -194,6 +206,24 @@ int
 owners_receive(__u64 *ctx)
 {
 	use_file(((struct socket *)ctx[0])->sk);
+	return 0;
+}
+
+/* struct sock *sk, int ret, int flags */
+SEC("tp_btf/sock_send_length")
+int
+owners_has_sent(__u64 *ctx)
+{
+	send_file((struct sock *)ctx[0]);
+	return 0;
+}
+
+/* struct socket *sock, struct msghdr *msg, int size */
+SEC("fentry/security_socket_sendmsg")
+int
+owners_send(__u64 *ctx)
+{
+	send_file(((struct socket *)ctx[0])->sk);
 	return 0;
 }
 

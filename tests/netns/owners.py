@@ -33,6 +33,7 @@ import owners_judge
 import owners_load
 import owners_others
 import owners_proof
+import owners_ways
 
 
 def ends(args):
@@ -99,7 +100,7 @@ def run(args):
             log.case = f"{made.path.name}/old-{name}"
             log.line(what="case", seen=seen)
         made.path.over()
-    for cases in (owners_cases, owners_others):
+    for cases in (owners_cases, owners_others, owners_ways):
         for name, call in cases.CASES.items():
             do(veth, name, call, ["a0", "any"])
             if name not in cases.NOT_ON_LO:

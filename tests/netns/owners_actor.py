@@ -20,6 +20,8 @@ import threading
 import time
 import traceback
 
+import uring
+
 CLONE_NEWNET = 0x40000000
 PR_SET_NAME = 15
 SYS_CLONE3 = 435
@@ -281,16 +283,23 @@ class Actor:
         self._used(held, begin, unheard=True)
         self.held[new] = held
 
-    def send(self, name, data, to=None):
+    def send(self, name, data, to=None, flags=0):
         held = self.held[name]
         begin = now()
         if to is None:
-            held.sock.sendall(data)
+            held.sock.sendall(data, flags)
         else:
-            held.sock.sendto(data, to)
+            held.sock.sendto(data, flags, to)
             if held.local is None:
                 held.names()
         self._used(held, begin, speaks=True)
+
+    def send_now(self, name, data, to, flags):
+        """As far as that goes without waiting."""
+        held = self.held[name]
+        held.sock.settimeout(None)
+        self.send(name, data, to, flags)
+        held.sock.settimeout(BOUND)
 
     def recv(self, name, size=65536, since=None, flow=False, count=1):
         """With `flow` the peer's packets are nobody else's; without, nobody
@@ -324,6 +333,66 @@ class Actor:
         os.close(out)
         os.close(into)
         self._used(held, begin)
+
+    def splice_out(self, name, data):
+        """Sends without a sending system call."""
+        held = self.held[name]
+        begin = now()
+        held.sock.settimeout(None)
+        out, into = os.pipe()
+        os.write(into, data)
+        os.splice(out, held.sock.fileno(), len(data))
+        os.close(out)
+        os.close(into)
+        self._used(held, begin, speaks=True)
+
+    def option(self, name, level, option, value):
+        """One that makes the kernel send."""
+        held = self.held[name]
+        begin = now()
+        held.sock.setsockopt(level, option, value)
+        self._used(held, begin)
+
+    def filter(self, name, option, code):
+        """A classic BPF program for the socket."""
+        buffer = ctypes.create_string_buffer(code, len(code))
+        program = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
+        self.held[name].sock.setsockopt(socket.SOL_SOCKET, option, program)
+
+    def named(self, name):
+        """It has got its addresses by now."""
+        held = self.held[name]
+        begin, held.changed = held.changed or held.made, None
+        held.names()
+        self._used(held, begin)
+
+    def remade(self, name):
+        """What is done with it before another has is our doing."""
+        self.held[name].made = now()
+
+    def ring(self, flags=0):
+        self.uring = uring.Ring(flags)
+
+    def ring_file(self, name):
+        """The ring has the socket now, and this process no descriptor."""
+        held = self.held[name]
+        self.uring.register(held.sock.fileno())
+        held.sock.close()
+
+    def ring_do(self, operation, name, data=None, flags=0):
+        """By some thread of this process."""
+        held = self.held[name]
+        begin = now()
+        fd = 0 if flags & uring.FIXED_FILE else held.sock.fileno()
+        result = self.uring.do(operation, fd, data, flags)
+        self.log.use(begin, held.proto, held.local, held.remote,
+                     {**self.me, "tid": None},
+                     speaks=operation == uring.SEND,
+                     unheard=bool(flags & uring.FIXED_FILE))
+        return result
+
+    def enter(self, ns):
+        enter(ns)
 
     def sendfile(self, name, path, size):
         held = self.held[name]
@@ -441,11 +510,13 @@ class Actor:
         self._ask_queue(1, 1, queue, struct.pack("=HH", 12, 2) +
                         struct.pack("!II", 1, packet))
 
-    def in_thread(self, method, *args):
-        """The same, done by a thread of its own."""
+    def in_thread(self, method, *args, known_as=None):
+        """The same, done by a thread of its own, which may have a name."""
         mine, self.me = self.me, None
 
         def run():
+            if known_as:
+                set_name(known_as)
             self.me = identity()
             getattr(self, method)(*args)
 

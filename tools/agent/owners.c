@@ -36,6 +36,7 @@ struct facts {
 	bool tracing;	 /* and socket storage be written from there */
 	bool trampoline; /* fentry and fexit */
 	bool received;	 /* sock_recv_length */
+	bool sent;	 /* sock_send_length */
 	bool read;	 /* tcp_rcv_space_adjust */
 	bool iterator;
 	bool near;    /* senders in other network namespaces matter */
@@ -163,6 +164,9 @@ ask_kernel(struct facts *facts)
 	    facts->tracing &&
 	    btf__find_by_name_kind(btf, "btf_trace_sock_recv_length",
 				   BTF_KIND_TYPEDEF) > 0;
+	facts->sent = facts->tracing &&
+		      btf__find_by_name_kind(btf, "btf_trace_sock_send_length",
+					     BTF_KIND_TYPEDEF) > 0;
 	facts->read =
 	    facts->tracing &&
 	    btf__find_by_name_kind(btf, "btf_trace_tcp_rcv_space_adjust",
@@ -191,6 +195,10 @@ choose(struct owners_bpf *skeleton, const struct facts *facts)
 				  facts->cgroups);
 	bpf_program__set_autoload(skeleton->progs.owners_sent,
 				  facts->cgroups && facts->near);
+	bpf_program__set_autoload(skeleton->progs.owners_has_sent,
+				  facts->sent && !facts->trampoline);
+	bpf_program__set_autoload(skeleton->progs.owners_send,
+				  facts->trampoline);
 	bpf_program__set_autoload(skeleton->progs.owners_read, facts->read);
 	bpf_program__set_autoload(skeleton->progs.owners_receive, receive);
 	bpf_program__set_autoload(skeleton->progs.owners_accepted,
@@ -333,6 +341,9 @@ attach(struct owners *owners, int cgroup, struct failure *failure)
 			 &skeleton->links.owners_recvmsg6);
 	try_attach(skeleton->progs.owners_received,
 		   &skeleton->links.owners_received);
+	try_attach(skeleton->progs.owners_has_sent,
+		   &skeleton->links.owners_has_sent);
+	try_attach(skeleton->progs.owners_send, &skeleton->links.owners_send);
 	try_attach(skeleton->progs.owners_read, &skeleton->links.owners_read);
 	try_attach(skeleton->progs.owners_receive,
 		   &skeleton->links.owners_receive);
