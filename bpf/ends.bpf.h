@@ -412,6 +412,24 @@ recall_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
 	return recall(end, now, FLOW_AGE, owner);
 }
 
+/* Older kernels send such answers, and refusals, by a socket of their own. */
+static __always_inline bool
+is_answering(struct bpf_sock *sk)
+{
+	return sk->type == SOCK_RAW && sk->protocol == IPPROTO_TCP;
+}
+
+/* Whose it was that is answered for, which only a refusal never had. */
+static __always_inline void
+find_answerer(struct __sk_buff *skb, struct ends *end, __u64 now,
+	      struct ebpftls_owner *owner)
+{
+	if (!recall_sender(skb, end, now, owner))
+		set_kind(owner, end->packet.flags & TCP_RST
+				    ? EBPFTLS_OF_KERNEL
+				    : EBPFTLS_OF_UNKNOWN);
+}
+
 /* Who sends what goes out here; false if nobody here does. */
 __noinline int
 find_sender(struct __sk_buff *skb, __u64 now)
@@ -438,8 +456,8 @@ find_sender(struct __sk_buff *skb, __u64 now)
 			owner_of(end, full, owner);
 		if (owner->kind == EBPFTLS_OF_PROCESS)
 			note_sent(skb, end, full, now, owner);
-		else if (owner->kind == EBPFTLS_OF_KERNEL)
-			recall_sender(skb, end, now, owner);
+		else if (owner->kind == EBPFTLS_OF_KERNEL && is_answering(full))
+			find_answerer(skb, end, now, owner);
 		return true;
 	}
 	full = bpf_get_listener_sock(sk);
@@ -452,12 +470,29 @@ find_sender(struct __sk_buff *skb, __u64 now)
 	return true;
 }
 
+/* Of what comes from near, for the last answers of its connection. */
+static __always_inline void
+note_near(struct __sk_buff *skb, struct ends *end, __u64 now,
+	  const struct ebpftls_owner *owner)
+{
+	const struct packet *packet = &end->packet;
+
+	if (!read_frame(skb) || !packet->first ||
+	    !(is_closing(packet) || is_opening(packet)))
+		return;
+	set_flow(&end->flow, packet, true, FLOW_PORTS);
+	if (is_closing(packet))
+		remember(end, now, owner, false);
+	else
+		bpf_map_delete_elem(&flows, &end->flow);
+}
+
 /*
  * A frame that comes in with a socket comes from one on this machine, in
  * another network namespace.
  */
 static __always_inline bool
-find_near_sender(struct __sk_buff *skb, struct ends *end,
+find_near_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
 		 struct ebpftls_owner *owner)
 {
 	struct bpf_sock *sk = skb->sk;
@@ -472,10 +507,16 @@ find_near_sender(struct __sk_buff *skb, struct ends *end,
 			return false;
 		sk = bpf_get_listener_sock(sk);
 	}
-	if (sk)
-		owner_of_near(end, sk, owner);
-	else
-		set_kind(owner, EBPFTLS_OF_UNKNOWN);
+	if (!sk) {
+		if (!recall_sender(skb, end, now, owner))
+			set_kind(owner, EBPFTLS_OF_UNKNOWN);
+		return true;
+	}
+	owner_of_near(end, sk, owner);
+	if (owner->kind == EBPFTLS_OF_KERNEL && is_answering(sk))
+		find_answerer(skb, end, now, owner);
+	else if (owner->kind == EBPFTLS_OF_PROCESS)
+		note_near(skb, end, now, owner);
 	return true;
 }
 
@@ -542,7 +583,7 @@ find_near_or_stashed(struct __sk_buff *skb, __u64 now)
 		return false;
 	if (skb->ifindex == LOOPBACK_IFINDEX)
 		return unstash_sender(skb, end, now, &end->owner);
-	return find_near_sender(skb, end, &end->owner);
+	return find_near_sender(skb, end, now, &end->owner);
 }
 
 /* Of the sockets that share its port. */
