@@ -2,7 +2,8 @@
 """The oracle of attribution: traffic of programs that know the truth, and the
 judge of what captures say of it.
 
-  run --log FILE --go FILE --program FILE [--only CASE] HUB FAR BOX
+  run --log FILE --go FILE --program FILE [--only CASES] [--without CASES]
+      HUB FAR BOX
       Makes sockets in the three network namespaces, says "ready", waits for
       the file --go, uses them and goes on to all other cases.
   judge --log FILE [--mode MODE] [--also LABEL] [--load LEAST [--cut]] CAPTURE
@@ -23,6 +24,7 @@ judge of what captures say of it.
 
 import argparse
 import os
+import re
 import sys
 import time
 
@@ -73,7 +75,8 @@ def run(args):
 
     def do(which, name, call, seen):
         which.case = f"{which.name}/{name}"
-        if args.only and args.only not in which.case:
+        if args.only and not re.search(args.only, which.case) or \
+                args.without and re.search(args.without, which.case):
             return
         log.case = which.case
         try:
@@ -86,7 +89,7 @@ def run(args):
         print(which.case, flush=True)
 
     old = []
-    if not args.only or "old" in args.only:
+    if not args.only or re.search(args.only, "old"):
         for which, seen in ((veth, ["a0", "any"]), (local, ["lo", "any"])):
             which.case = f"{which.name}/old"
             old.append((owners_cases.Old(which), seen))
@@ -162,6 +165,7 @@ def main():
     sub.add_argument("--go", required=True)
     sub.add_argument("--program", required=True)
     sub.add_argument("--only")
+    sub.add_argument("--without")
     sub.add_argument("hub")
     sub.add_argument("far")
     sub.add_argument("box")
