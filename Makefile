@@ -253,7 +253,9 @@ fuzz:
 check-vm:
 	@tools/build/need --install build test vm
 	$(Q)$(MAKE) all
-	$(Q)TOP=$(CURDIR) BUILD=$(BUILD) tests/vm/smoke
+	$(Q)status=0; for test in smoke owners; do \
+	    TOP=$(CURDIR) BUILD=$(BUILD) tests/vm/$$test || status=1; \
+	done; exit $$status
 
 check-patches:
 	@tools/build/need --install build test

@@ -10,10 +10,6 @@
 
 #define CURRENT_NETNS -1
 
-/* What bpf_fib_lookup() says of addresses of this machine. */
-#define FIB_HERE       4 /* not forwarded */
-#define FIB_NO_FORWARD 5 /* nothing is */
-
 union nf_inet_addr {
 	__u32 all[4];
 } __attribute__((preserve_access_index));
@@ -77,27 +73,6 @@ read_turned(struct bpf_sock_tuple *tuple, struct nf_conntrack_tuple *answer,
 }
 
 static __always_inline bool
-is_for_here(struct __sk_buff *skb, const struct packet *packet)
-{
-	struct bpf_fib_lookup fib = {
-		.family = packet->v6 ? AF_INET6 : AF_INET,
-		.l4_protocol = packet->protocol,
-		.ifindex = skb->ifindex,
-	};
-	long result;
-
-	if (packet->v6) {
-		__builtin_memcpy(fib.ipv6_src, packet->tuple.ipv6.saddr, 16);
-		__builtin_memcpy(fib.ipv6_dst, packet->tuple.ipv6.daddr, 16);
-	} else {
-		fib.ipv4_src = packet->tuple.ipv4.saddr;
-		fib.ipv4_dst = packet->tuple.ipv4.daddr;
-	}
-	result = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
-	return result == FIB_HERE || result == FIB_NO_FORWARD;
-}
-
-static __always_inline bool
 is_same_tuple(const struct bpf_sock_tuple *a, const struct bpf_sock_tuple *b,
 	      bool v6)
 {
@@ -158,10 +133,12 @@ find_translated(struct __sk_buff *skb)
 	}
 	if (!is_same_tuple(&tuple, &packet->tuple, packet->v6)) {
 		packet->tuple = tuple;
-		if (!is_for_here(skb, packet))
+		if (!is_for_here(skb))
 			return false;
 		end->owner.kind = 0;
 		look_up(skb);
+	} else if (!is_for_here(skb)) {
+		return false;
 	} else if (packet->protocol == IP_TCP) {
 		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
 	}

@@ -17,9 +17,14 @@
 
 #define SOCK_RAW 3
 
-#define PRE_ROUTING  0
-#define NAT_PRIORITY -100 /* of what translates addresses */
-#define HOOKS_MAX    16
+#define PRE_ROUTING	0
+#define MANGLE_PRIORITY -150 /* of what gives packets to other sockets */
+#define NAT_PRIORITY	-100 /* of what translates addresses */
+#define HOOKS_MAX	16
+
+/* What bpf_fib_lookup() says of addresses of this machine. */
+#define FIB_HERE       4 /* not forwarded */
+#define FIB_NO_FORWARD 5 /* nothing is */
 
 #define FLOWS_MAX   16384
 #define STASHED_MAX 4096
@@ -211,14 +216,28 @@ owner_of(struct ends *end, struct bpf_sock *sk, struct ebpftls_owner *owner)
 	see_old(end, owner);
 }
 
-/* The same for what may have been sent in another network namespace. */
+static __always_inline bool
+is_current(const struct ebpftls_owner *owner)
+{
+	struct task_struct *task = current();
+
+	return owner->pid == (__u32)READ(task, tgid) &&
+	       owner->start ==
+		   BPF_CORE_READ(task, group_leader, start_boottime);
+}
+
+/*
+ * The same for what may have been sent in another network namespace. No hook
+ * sees what packet sockets send; but the soft interrupt in which a frame comes
+ * out of a link between namespaces mostly is one of who sends it.
+ */
 static __always_inline void
 owner_of_near(struct ends *end, struct bpf_sock *sk,
 	      struct ebpftls_owner *owner)
 {
 	owner_of(end, sk, owner);
-	if (!sends_seen && sk->family != AF_PACKET &&
-	    owner->kind == EBPFTLS_OF_PROCESS)
+	if (owner->kind == EBPFTLS_OF_PROCESS &&
+	    (sk->family == AF_PACKET ? !is_current(owner) : !sends_seen))
 		set_kind(owner, EBPFTLS_OF_UNKNOWN);
 }
 
@@ -227,16 +246,13 @@ static __always_inline struct held *
 note_caller(struct ends *end, struct bpf_sock *sk)
 {
 	struct task_struct *task = current();
+	enum holding holding;
 	struct held *held;
 
 	if (!is_sending(task, sk))
 		return NULL;
-	held = held_by(sk);
-	if (!held)
-		return NULL;
-	describe_current(&end->now, number(sk), task);
-	take(held, &end->now, task);
-	return held;
+	held = take_sent(sk, &end->now, task, &holding);
+	return holding == HOLDS ? held : NULL;
 }
 
 static __always_inline bool
@@ -417,6 +433,24 @@ recall_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
 	return recall(end, now, FLOW_AGE, owner);
 }
 
+/* Older kernels send such answers, and refusals, by a socket of their own. */
+static __always_inline bool
+is_answering(struct bpf_sock *sk)
+{
+	return sk->type == SOCK_RAW && sk->protocol == IPPROTO_TCP;
+}
+
+/* Whose it was that is answered for, which only a refusal never had. */
+static __always_inline void
+find_answerer(struct __sk_buff *skb, struct ends *end, __u64 now,
+	      struct ebpftls_owner *owner)
+{
+	if (!recall_sender(skb, end, now, owner))
+		set_kind(owner, end->packet.flags & TCP_RST
+				    ? EBPFTLS_OF_KERNEL
+				    : EBPFTLS_OF_UNKNOWN);
+}
+
 /* Who sends what goes out here; false if nobody here does. */
 __noinline int
 find_sender(struct __sk_buff *skb, __u64 now)
@@ -443,8 +477,8 @@ find_sender(struct __sk_buff *skb, __u64 now)
 			owner_of(end, full, owner);
 		if (owner->kind == EBPFTLS_OF_PROCESS)
 			note_sent(skb, end, full, now, owner);
-		else if (owner->kind == EBPFTLS_OF_KERNEL)
-			recall_sender(skb, end, now, owner);
+		else if (owner->kind == EBPFTLS_OF_KERNEL && is_answering(full))
+			find_answerer(skb, end, now, owner);
 		return true;
 	}
 	full = bpf_get_listener_sock(sk);
@@ -455,6 +489,23 @@ find_sender(struct __sk_buff *skb, __u64 now)
 	} else if (!recall_sender(skb, end, now, owner))
 		set_kind(owner, EBPFTLS_OF_UNKNOWN);
 	return true;
+}
+
+/* Of what comes from near, for the last answers of its connection. */
+static __always_inline void
+note_near(struct __sk_buff *skb, struct ends *end, __u64 now,
+	  const struct ebpftls_owner *owner)
+{
+	const struct packet *packet = &end->packet;
+
+	if (!read_frame(skb) || !packet->first ||
+	    !(is_closing(packet) || is_opening(packet)))
+		return;
+	set_flow(&end->flow, packet, true, FLOW_PORTS);
+	if (is_closing(packet))
+		remember(end, now, owner, false);
+	else
+		bpf_map_delete_elem(&flows, &end->flow);
 }
 
 /*
@@ -482,7 +533,7 @@ rejected_as(struct __sk_buff *skb)
  * another network namespace.
  */
 static __always_inline bool
-find_near_sender(struct __sk_buff *skb, struct ends *end,
+find_near_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
 		 struct ebpftls_owner *owner)
 {
 	struct bpf_sock *sk = skb->sk;
@@ -497,10 +548,16 @@ find_near_sender(struct __sk_buff *skb, struct ends *end,
 			return false;
 		sk = bpf_get_listener_sock(sk);
 	}
-	if (sk)
-		owner_of_near(end, sk, owner);
-	else
-		set_kind(owner, EBPFTLS_OF_UNKNOWN);
+	if (!sk) {
+		if (!recall_sender(skb, end, now, owner))
+			set_kind(owner, EBPFTLS_OF_UNKNOWN);
+		return true;
+	}
+	owner_of_near(end, sk, owner);
+	if (owner->kind == EBPFTLS_OF_KERNEL && is_answering(sk))
+		find_answerer(skb, end, now, owner);
+	else if (owner->kind == EBPFTLS_OF_PROCESS)
+		note_near(skb, end, now, owner);
 	return true;
 }
 
@@ -567,7 +624,7 @@ find_near_or_stashed(struct __sk_buff *skb, __u64 now)
 		return false;
 	if (skb->ifindex == LOOPBACK_IFINDEX)
 		return unstash_sender(skb, end, now, &end->owner);
-	return find_near_sender(skb, end, &end->owner);
+	return find_near_sender(skb, end, now, &end->owner);
 }
 
 /* Of the sockets that share its port. */
@@ -746,39 +803,80 @@ struct sk_buff {
 	__u16 network_header;
 } __attribute__((preserve_access_index));
 
+enum rules {
+	NO_RULES,
+	DIVERTING,
+	TRANSLATING,
+};
+
 /*
  * Whether there are rules here that may translate the addresses of what comes
- * in. The hooks' descriptions lie behind the hooks, in their order.
+ * in, or give it to another socket than it is addressed to; an enum rules. The
+ * hooks' descriptions lie behind the hooks, in their order.
  */
 __noinline int
-is_translating(struct __sk_buff *skb)
+find_rules(struct __sk_buff *skb)
 {
 	struct sk_buff *inner = (struct sk_buff *)number(skb);
 	struct nf_hook_entries *hooks;
 	struct net *net;
 	struct nf_hook_ops **descriptions, *description;
+	enum rules found = NO_RULES;
 	__u32 count;
+	int priority;
 
 	/* a kernel without netfilter */
 	if (!bpf_core_field_exists(struct net, nf.hooks_ipv4))
-		return false;
+		return NO_RULES;
 	net = BPF_CORE_READ(inner, dev, nd_net.net);
 	if (skb->protocol == ETH_IPV6)
 		hooks = BPF_CORE_READ(net, nf.hooks_ipv6[PRE_ROUTING]);
 	else
 		hooks = BPF_CORE_READ(net, nf.hooks_ipv4[PRE_ROUTING]);
 	if (!hooks)
-		return false;
+		return NO_RULES;
 	count = BPF_CORE_READ(hooks, num_hook_entries);
 	descriptions = (void *)hooks + bpf_core_field_offset(hooks->hooks) +
 		       (__u64)count * sizeof(hooks->hooks[0]);
 	for (int i = 0; i < HOOKS_MAX && i < (int)count; i++) {
 		if (bpf_probe_read_kernel(&description, sizeof(description),
-					  &descriptions[i]) == 0 &&
-		    BPF_CORE_READ(description, priority) == NAT_PRIORITY)
-			return true;
+					  &descriptions[i]))
+			continue;
+		priority = BPF_CORE_READ(description, priority);
+		if (priority == NAT_PRIORITY)
+			return TRANSLATING;
+		if (priority == MANGLE_PRIORITY)
+			found = DIVERTING;
 	}
-	return count > HOOKS_MAX;
+	return count > HOOKS_MAX ? TRANSLATING : found;
+}
+
+/* Whether it is not passed on to another machine. */
+__noinline int
+is_for_here(struct __sk_buff *skb)
+{
+	struct ends *end = get_ends();
+	const struct packet *packet;
+	struct bpf_fib_lookup fib = {
+		.ifindex = skb->ifindex,
+	};
+	long result;
+
+	if (!end)
+		return false;
+	packet = &end->packet;
+	fib.l4_protocol = packet->protocol;
+	if (packet->v6) {
+		fib.family = AF_INET6;
+		__builtin_memcpy(fib.ipv6_src, packet->tuple.ipv6.saddr, 16);
+		__builtin_memcpy(fib.ipv6_dst, packet->tuple.ipv6.daddr, 16);
+	} else {
+		fib.family = AF_INET;
+		fib.ipv4_src = packet->tuple.ipv4.saddr;
+		fib.ipv4_dst = packet->tuple.ipv4.daddr;
+	}
+	result = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
+	return result == FIB_HERE || result == FIB_NO_FORWARD;
 }
 
 enum verdict {
@@ -789,23 +887,30 @@ enum verdict {
 
 /*
  * What a listener or a socket without a peer gets by its port only, it gets
- * only if the addresses are not translated after this. On lo that is done
- * before. Nobody can tell of a connection that is being opened; of others the
+ * only if it is not for another machine and the addresses are not translated
+ * after this. On lo that is done before, and of what is for many nobody is
+ * told. Nobody can tell of a connection that is being opened; of others the
  * kernel's connection tracking may know.
  */
 static __always_inline enum verdict
 doubt(struct __sk_buff *skb, struct ends *end)
 {
 	const struct packet *packet = &end->packet;
-	bool translates =
-	    skb->ifindex != LOOPBACK_IFINDEX && is_translating(skb);
+	enum rules rules = NO_RULES;
 
+	if (skb->ifindex != LOOPBACK_IFINDEX &&
+	    skb->pkt_type != PACKET_MULTICAST &&
+	    skb->pkt_type != PACKET_BROADCAST) {
+		rules = find_rules(skb);
+		if (rules != TRANSLATING && !is_for_here(skb))
+			return NOBODY;
+	}
 	if (is_opening(packet)) {
-		if (translates)
+		if (rules != NO_RULES)
 			set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
 		return SOMEBODY;
 	}
-	if (translates)
+	if (rules == TRANSLATING)
 		return GUESS;
 	if (packet->protocol != IP_TCP)
 		return SOMEBODY;

@@ -28,6 +28,8 @@
 #define SOFTIRQ_OFFSET 0x100 /* of preempt_count: serving one */
 
 #define KNOWN_MAX 16384
+#define FILES_MAX 4096 /* descriptors that are looked through, at most */
+#define FILES_RUN 16   /* of them at once: a table has a multiple of it */
 
 /* Keeps clang from proving what the verifier cannot see it has proved. */
 #define opaque(variable) asm volatile("" : "+r"(variable))
@@ -59,6 +61,19 @@ struct thread_info {
 	__u32 preempt_count;
 } __attribute__((preserve_access_index));
 
+struct file;
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+} __attribute__((preserve_access_index));
+
+struct files_struct {
+	struct fdtable *fdt;
+} __attribute__((preserve_access_index));
+
+struct io_uring_task;
+
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
@@ -71,10 +86,10 @@ struct task_struct {
 	const struct cred *cred;
 	char comm[16];
 	struct css_set *cgroups;
+	struct files_struct *files;
+	struct io_uring_task *io_uring;
 	__u64 self_exec_id;
 } __attribute__((preserve_access_index));
-
-struct file;
 
 struct socket {
 	struct file *file;
@@ -251,6 +266,47 @@ is_file(__u64 sk)
 	return BPF_CORE_READ(inner, sk_socket, file) != NULL;
 }
 
+enum holding {
+	HOLDS_NOT,
+	HOLDS,
+	HOLDS_PERHAPS,
+};
+
+/*
+ * Whether the current process has a descriptor of the socket's file; an enum
+ * holding. What it does to sockets of which it has none is not its own: it
+ * closes for good what another process has left behind, looks at all that
+ * there are, or says what becomes of packets that have been waiting. Only
+ * io_uring sends for a process through what is no descriptor.
+ */
+__noinline int
+holds(__u64 sk)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct sock *inner = (struct sock *)sk;
+	struct socket *socket = BPF_CORE_READ(inner, sk_socket);
+	struct file *file = BPF_CORE_READ(socket, file);
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **fd = BPF_CORE_READ(table, fd), *run[FILES_RUN];
+	__u32 count = BPF_CORE_READ(table, max_fds);
+
+	/* one that works for another socket, which has the file, as MPTCP's */
+	if (!file)
+		return socket ? HOLDS_PERHAPS : HOLDS_NOT;
+	for (__u32 i = 0; i < FILES_MAX && i < count; i += FILES_RUN) {
+		if (bpf_probe_read_kernel(run, sizeof(run), fd + i))
+			return HOLDS_PERHAPS;
+#pragma unroll
+		for (int j = 0; j < FILES_RUN; j++)
+			if (run[j] == file)
+				return HOLDS;
+	}
+	if (count > FILES_MAX || (bpf_core_field_exists(task->io_uring) &&
+				  BPF_CORE_READ(task, io_uring)))
+		return HOLDS_PERHAPS;
+	return HOLDS_NOT;
+}
+
 /* Any error in one word changes the sum, for the factors are odd. */
 static __always_inline __u64
 sum(const struct held *held)
@@ -380,18 +436,6 @@ is_same(const struct held *a, const struct held *b)
 	return difference == 0;
 }
 
-/* The storage of the socket that the current process is sending through. */
-static __always_inline struct held *
-held_by(struct bpf_sock *sk)
-{
-	struct held *held = bpf_sk_storage_get(&owners, sk, NULL, 0);
-
-	if (held || !is_file(number(sk)))
-		return held;
-	return bpf_sk_storage_get(&owners, sk, NULL,
-				  BPF_SK_STORAGE_GET_F_CREATE);
-}
-
 /* Whether they say the same of the process, whichever its thread. */
 static __always_inline bool
 is_same_process(const struct held *a, const struct held *b)
@@ -429,6 +473,48 @@ take(struct held *held, struct held *now, struct task_struct *task)
 		return;
 	*held = *now;
 	announce(now, task);
+}
+
+/* It is not known by whom it is used now. */
+static __always_inline void
+leave(struct held *held, __u64 sk)
+{
+	struct held nobody = {
+		.owner.kind = EBPFTLS_OF_UNKNOWN,
+		.sock = sk,
+	};
+
+	nobody.check = sum(&nobody);
+	*held = nobody;
+}
+
+/*
+ * The same for what `sk` is sending in the calls of `task`, if the socket is
+ * its own, which `holding` tells. Returns what is held then, or NULL if that
+ * is nothing or as before.
+ */
+static __always_inline struct held *
+take_sent(void *sk, struct held *now, struct task_struct *task,
+	  enum holding *holding)
+{
+	struct held *held = bpf_sk_storage_get(&owners, sk, NULL, 0);
+
+	describe(now, number(sk), task);
+	*holding = HOLDS;
+	if (!held || held->owner.pid != now->owner.pid ||
+	    held->owner.start != now->owner.start) {
+		*holding =
+		    held || is_file(number(sk)) ? holds(number(sk)) : HOLDS_NOT;
+		if (*holding == HOLDS_NOT)
+			return NULL;
+		held = bpf_sk_storage_get(&owners, sk, NULL,
+					  BPF_SK_STORAGE_GET_F_CREATE);
+	}
+	if (held && *holding == HOLDS)
+		take(held, now, task);
+	else if (held)
+		leave(held, number(sk));
+	return held;
 }
 
 #endif

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0
 /*
- * Notes whose a socket is whenever a process makes, accepts or reads one. Who
- * writes to it the capture itself sees. Not every kernel has all these hooks:
- * the agent chooses. None of them changes what happens.
+ * Notes whose a socket is whenever a process makes, accepts, reads or writes
+ * one. Who sends at once the capture itself sees. Not every kernel has all
+ * these hooks: the agent chooses. None of them changes what happens.
  */
 #include "owner.bpf.h"
 
-#define ALLOW 1
+#define ALLOW	    1
+#define HOLDERS_MAX 32768 /* as many pids as there are by default */
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -65,6 +66,18 @@ use_file(struct sock *sk)
 		use(sk);
 }
 
+/* What is sent need not go out in this call. */
+static __always_inline void
+send_file(struct sock *sk)
+{
+	struct task_struct *task = current();
+	enum holding holding;
+	struct held now;
+
+	if (sk && is_ours(sk) && !is_kthread(task))
+		take_sent(sk, &now, task, &holding);
+}
+
 /*
  * MPTCP binds sockets of the kernel's own making. Of all others that have no
  * owner yet, that one binds them does not tell that they are his.
@@ -114,18 +127,14 @@ owners_sent(struct __sk_buff *skb)
 {
 	struct task_struct *task = current();
 	struct bpf_sock *sk = skb->sk;
-	struct held now, *held;
+	enum holding holding;
+	struct held now;
 
 	if (!sk)
 		return ALLOW;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || !is_sending(task, sk))
-		return ALLOW;
-	held = held_by(sk);
-	if (!held)
-		return ALLOW;
-	describe_current(&now, number(sk), task);
-	take(held, &now, task);
+	if (sk && is_sending(task, sk))
+		take_sent(sk, &now, task, &holding);
 	return ALLOW;
 }
 
@@ -197,6 +206,24 @@ int
 owners_receive(__u64 *ctx)
 {
 	use_file(((struct socket *)ctx[0])->sk);
+	return 0;
+}
+
+/* struct sock *sk, int ret, int flags */
+SEC("tp_btf/sock_send_length")
+int
+owners_has_sent(__u64 *ctx)
+{
+	send_file((struct sock *)ctx[0]);
+	return 0;
+}
+
+/* struct socket *sock, struct msghdr *msg, int size */
+SEC("fentry/security_socket_sendmsg")
+int
+owners_send(__u64 *ctx)
+{
+	send_file(((struct socket *)ctx[0])->sk);
 	return 0;
 }
 
@@ -277,6 +304,52 @@ owners_old(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
+/*
+ * Who has such a socket, where the kernel does not tell and the agent has
+ * looked through the processes that owners_processes has written.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, HOLDERS_MAX); /* 1 if it can: the agent */
+	__type(key, __u32);
+	__type(value, __u8);
+} holders SEC(".maps");
+
+SEC("iter/task")
+int
+owners_processes(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct held now;
+
+	if (!task || task->pid != task->tgid)
+		return 0;
+	describe(&now, 0, task);
+	if (selection.kinds)
+		now.owner.chosen = choose(&now.owner, task, false);
+	bpf_seq_write(ctx->meta->seq, &now.owner, sizeof(now.owner));
+	return 0;
+}
+
+/* Has those looked at while they are there. */
+SEC("iter/task")
+int
+owners_holders(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct held now;
+	__u32 pid;
+
+	if (!task || task->pid != task->tgid)
+		return 0;
+	pid = task->tgid;
+	if (!bpf_map_lookup_elem(&holders, &pid))
+		return 0;
+	describe(&now, 0, task);
+	announce(&now, task);
+	return 0;
+}
+
 static __always_inline bool
 adopt(struct task_struct *child)
 {
@@ -318,21 +391,6 @@ select_freed(__u64 *ctx)
 
 	if (task->pid == task->tgid)
 		bpf_map_delete_elem(&relatives, &key);
-	return 0;
-}
-
-/* Writes the pids of all that are chosen, for who finds their sockets. */
-SEC("iter/task")
-int
-select_chosen(struct bpf_iter__task *ctx)
-{
-	struct task_struct *task = ctx->task;
-	__u32 pid;
-
-	if (!task || task->pid != task->tgid || !is_chosen_one(task))
-		return 0;
-	pid = task->tgid;
-	bpf_seq_write(ctx->meta->seq, &pid, sizeof(pid));
 	return 0;
 }
 

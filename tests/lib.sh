@@ -8,6 +8,7 @@
 # DEVPREFIX	what stands before an interface's name to make it our device.
 #		Empty: plain is compared with plain, which proves the test.
 # AGENT_OPTIONS	what the agent is started with, if anything
+# SLOW		by how much all bounds of time are longer: for an emulated machine
 # STAMP_LIMIT	how many milliseconds two time stamps of a packet may differ by,
 #		if more than 1: for an emulated machine
 #
@@ -108,7 +109,7 @@ wait_for()
 {
 	local end
 	clock
-	end=$((REPLY + $1 * 100))
+	end=$((REPLY + $1 * 100 * ${SLOW:-1}))
 	shift
 	until "$@"; do
 		clock

@@ -2,15 +2,17 @@
 """The oracle of attribution: traffic of programs that know the truth, and the
 judge of what captures say of it.
 
-  run --log FILE --go FILE --program FILE [--only CASE] HUB FAR BOX
+  run --log FILE --go FILE --program FILE [--only CASES] [--without CASES]
+      HUB FAR BOX
       Makes sockets in the three network namespaces, says "ready", waits for
       the file --go, uses them and goes on to all other cases.
-  judge --log FILE [--mode MODE] [--also LABEL] [--load LEAST] CAPTURE LABEL
-      FILE...
+  judge --log FILE [--mode MODE] [--also LABEL] [--load LEAST [--cut]] CAPTURE
+      LABEL FILE...
       Result lines for one capture, by its name, in the namespace LABEL; its
-      files one after the other. With --load they are for all cases together.
-  load --log FILE HUB FAR
-      Much traffic of many kinds.
+      files one after the other. With --load they are for all cases together;
+      --cut: and captures end while there is traffic.
+  load --log FILE [--short] HUB FAR
+      Much traffic of many kinds, or that of short lives only.
   comments FILE
       The comments of each packet, as tshark prints the field.
   skips --log FILE
@@ -22,6 +24,7 @@ judge of what captures say of it.
 
 import argparse
 import os
+import re
 import sys
 import time
 
@@ -30,7 +33,9 @@ import owners_cases
 import owners_file
 import owners_judge
 import owners_load
+import owners_others
 import owners_proof
+import owners_ways
 
 
 def ends(args):
@@ -43,10 +48,20 @@ def ends(args):
     return hub, far, lo, gate, box
 
 
+def boot_time():
+    """By the reading of both clocks that was least disturbed."""
+    readings = []
+    for _ in range(20):
+        before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        wall = time.time_ns()
+        after = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        readings.append((after - before, wall - before))
+    return min(readings)[1]
+
+
 def begin_log(log_fd, *homes):
     log = owners_actor.Log(log_fd, "A", "")
-    log.line(what="boot", boot=time.time_ns() -
-             time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+    log.line(what="boot", boot=boot_time())
     for end in homes:
         for address in end.address.values():
             owners_actor.Log(log_fd, end.label, "").line(
@@ -70,7 +85,8 @@ def run(args):
 
     def do(which, name, call, seen):
         which.case = f"{which.name}/{name}"
-        if args.only and args.only not in which.case:
+        if args.only and not re.search(args.only, which.case) or \
+                args.without and re.search(args.without, which.case):
             return
         log.case = which.case
         try:
@@ -83,7 +99,7 @@ def run(args):
         print(which.case, flush=True)
 
     old = []
-    if not args.only or "old" in args.only:
+    if not args.only or re.search(args.only, "old"):
         for which, seen in ((veth, ["a0", "any"]), (local, ["lo", "any"])):
             which.case = f"{which.name}/old"
             old.append((owners_cases.Old(which), seen))
@@ -97,10 +113,11 @@ def run(args):
             log.case = f"{made.path.name}/old-{name}"
             log.line(what="case", seen=seen)
         made.path.over()
-    for name, call in owners_cases.CASES.items():
-        do(veth, name, call, ["a0", "any"])
-        if name not in owners_cases.NOT_ON_LO:
-            do(local, name, call, ["lo", "any"])
+    for cases in (owners_cases, owners_others, owners_ways):
+        for name, call in cases.CASES.items():
+            do(veth, name, call, ["a0", "any"])
+            if name not in cases.NOT_ON_LO:
+                do(local, name, call, ["lo", "any"])
     for name in owners_cases.BOX_CASES:
         do(boxed, name, owners_cases.CASES[name], ["h0", "c0", "any"])
     for name, (call, seen) in owners_cases.NAT_CASES.items():
@@ -119,7 +136,10 @@ def load(args):
         path = owners_cases.Path(name, near, distant, log_fd, {})
         path.case = f"{name}/load"
         paths.append(path)
-    owners_load.run(paths)
+    if args.short:
+        owners_load.run(paths, owners_load.starter)
+    else:
+        owners_load.run(paths)
 
 
 def judge(args):
@@ -131,7 +151,8 @@ def judge(args):
         print(f"FAIL {args.capture}/file: {fault}")
         return 1
     if args.load:
-        return 1 if judged.sum(args.capture, args.load) else 0
+        return 1 if judged.sum(args.capture, args.load,
+                                   args.cut) else 0
     return 1 if judged.report(args.capture, args.like) else 0
 
 
@@ -154,6 +175,7 @@ def main():
     sub.add_argument("--go", required=True)
     sub.add_argument("--program", required=True)
     sub.add_argument("--only")
+    sub.add_argument("--without")
     sub.add_argument("hub")
     sub.add_argument("far")
     sub.add_argument("box")
@@ -165,6 +187,7 @@ def main():
                      choices=["both", "comment", "block", "off"])
     sub.add_argument("--also", action="append", default=[])
     sub.add_argument("--load", type=int)
+    sub.add_argument("--cut", action="store_true")
     sub.add_argument("--like", help="the capture that the cases know")
     sub.add_argument("capture")
     sub.add_argument("label")
@@ -173,6 +196,7 @@ def main():
 
     sub = commands.add_parser("load")
     sub.add_argument("--log", required=True)
+    sub.add_argument("--short", action="store_true")
     sub.add_argument("hub")
     sub.add_argument("far")
     sub.set_defaults(call=load)

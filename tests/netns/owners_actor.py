@@ -20,10 +20,15 @@ import threading
 import time
 import traceback
 
+import uring
+
 CLONE_NEWNET = 0x40000000
 PR_SET_NAME = 15
 SYS_CLONE3 = 435
-BOUND = 10.0
+SYS_PIDFD_GETFD = 438
+NETLINK_NETFILTER = 12
+NETFILTER_QUEUE = 3
+BOUND = 10.0 * int(os.environ.get("SLOW", 1))
 PROTOCOLS = {socket.SOCK_STREAM: "tcp", socket.SOCK_DGRAM: "udp"}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -278,16 +283,23 @@ class Actor:
         self._used(held, begin, unheard=True)
         self.held[new] = held
 
-    def send(self, name, data, to=None):
+    def send(self, name, data, to=None, flags=0):
         held = self.held[name]
         begin = now()
         if to is None:
-            held.sock.sendall(data)
+            held.sock.sendall(data, flags)
         else:
-            held.sock.sendto(data, to)
+            held.sock.sendto(data, flags, to)
             if held.local is None:
                 held.names()
         self._used(held, begin, speaks=True)
+
+    def send_now(self, name, data, to, flags):
+        """As far as that goes without waiting."""
+        held = self.held[name]
+        held.sock.settimeout(None)
+        self.send(name, data, to, flags)
+        held.sock.settimeout(BOUND)
 
     def recv(self, name, size=65536, since=None, flow=False, count=1):
         """With `flow` the peer's packets are nobody else's; without, nobody
@@ -321,6 +333,66 @@ class Actor:
         os.close(out)
         os.close(into)
         self._used(held, begin)
+
+    def splice_out(self, name, data):
+        """Sends without a sending system call."""
+        held = self.held[name]
+        begin = now()
+        held.sock.settimeout(None)
+        out, into = os.pipe()
+        os.write(into, data)
+        os.splice(out, held.sock.fileno(), len(data))
+        os.close(out)
+        os.close(into)
+        self._used(held, begin, speaks=True)
+
+    def option(self, name, level, option, value):
+        """One that makes the kernel send."""
+        held = self.held[name]
+        begin = now()
+        held.sock.setsockopt(level, option, value)
+        self._used(held, begin)
+
+    def filter(self, name, option, code):
+        """A classic BPF program for the socket."""
+        buffer = ctypes.create_string_buffer(code, len(code))
+        program = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
+        self.held[name].sock.setsockopt(socket.SOL_SOCKET, option, program)
+
+    def named(self, name):
+        """It has got its addresses by now."""
+        held = self.held[name]
+        begin, held.changed = held.changed or held.made, None
+        held.names()
+        self._used(held, begin)
+
+    def remade(self, name):
+        """What is done with it before another has is our doing."""
+        self.held[name].made = now()
+
+    def ring(self, flags=0):
+        self.uring = uring.Ring(flags)
+
+    def ring_file(self, name):
+        """The ring has the socket now, and this process no descriptor."""
+        held = self.held[name]
+        self.uring.register(held.sock.fileno())
+        held.sock.close()
+
+    def ring_do(self, operation, name, data=None, flags=0):
+        """By some thread of this process."""
+        held = self.held[name]
+        begin = now()
+        fd = 0 if flags & uring.FIXED_FILE else held.sock.fileno()
+        result = self.uring.do(operation, fd, data, flags)
+        self.log.use(begin, held.proto, held.local, held.remote,
+                     {**self.me, "tid": None},
+                     speaks=operation == uring.SEND,
+                     unheard=bool(flags & uring.FIXED_FILE))
+        return result
+
+    def enter(self, ns):
+        enter(ns)
 
     def sendfile(self, name, path, size):
         held = self.held[name]
@@ -386,11 +458,65 @@ class Actor:
         held.local, held.remote = described[1:]
         self.held[name] = held
 
-    def in_thread(self, method, *args):
-        """The same, done by a thread of its own."""
+    def number(self, name):
+        """What another needs to borrow it."""
+        held = self.held[name]
+        return held.sock.fileno(), (held.proto, held.local, held.remote)
+
+    def borrow(self, name, pid, fd, described):
+        """A descriptor of another's socket, of which it is not told."""
+        process = os.pidfd_open(pid)
+        got = _libc.syscall(SYS_PIDFD_GETFD, process, fd, 0)
+        if got < 0:
+            raise OSError(ctypes.get_errno(), "pidfd_getfd")
+        os.close(process)
+        held = Held(socket.socket(fileno=got), now(), described[0])
+        held.local, held.remote = described[1:]
+        self.held[name] = held
+
+    def post(self, name):
+        """Sends it to itself, and does not receive it."""
+        self.ways = socket.socketpair()
+        socket.send_fds(self.ways[0], [b"?"],
+                        [self.held[name].sock.fileno()])
+
+    def unpost(self):
+        for way in self.ways:
+            way.close()
+
+    def sit(self, queue):
+        """Netfilter asks this process what becomes of packets."""
+        self.queue = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW,
+                                   NETLINK_NETFILTER)
+        self.queue.settimeout(BOUND)
+        bind = struct.pack("=HHBBH", 8, 1, 1, 0, 0)
+        mode = struct.pack("=HH", 9, 2) + struct.pack("!IBxxx", 0, 1)
+        for attribute in (bind, mode):
+            self._ask_queue(2, 5, queue, attribute)
+            error = struct.unpack_from("=i", self.queue.recv(4096), 16)[0]
+            if error:
+                raise OSError(-error, os.strerror(-error))
+
+    def _ask_queue(self, kind, flags, queue, attribute):
+        body = struct.pack("!BBH", 0, 0, queue) + attribute
+        self.queue.send(struct.pack("=IHHII", 16 + len(body),
+                                    NETFILTER_QUEUE << 8 | kind, flags, 0, 0)
+                        + body)
+
+    def let_go(self, queue):
+        """The next packet that is asked about."""
+        message = self.queue.recv(65536)
+        packet, = struct.unpack_from("!I", message, 24)
+        self._ask_queue(1, 1, queue, struct.pack("=HH", 12, 2) +
+                        struct.pack("!II", 1, packet))
+
+    def in_thread(self, method, *args, known_as=None):
+        """The same, done by a thread of its own, which may have a name."""
         mine, self.me = self.me, None
 
         def run():
+            if known_as:
+                set_name(known_as)
             self.me = identity()
             getattr(self, method)(*args)
 
@@ -505,14 +631,12 @@ class Actor:
             held.sock.sendto(b"owners raw", address)
             self.log.use(begin, f"ip{proto}", [local, 0], None, self.me)
 
-    def frames(self, device, frame, count, proto, local):
-        """Whole frames, past the network layer."""
-        begin = now()
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
-            sock.bind((device, 0))
-            for _ in range(count):
-                sock.send(frame)
-        self.log.use(begin, proto, local, None, self.me)
+    def open_packet(self, name, device, proto, local):
+        """For whole frames, past the network layer, from that end."""
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        sock.bind((device, 0))
+        self.held[name] = Held(sock, now(), proto)
+        self.held[name].local = local
 
 
 class Passed:

@@ -334,8 +334,9 @@ def scm_rights(path):
             if closer == "new":
                 finish(new, peer)
             else:
+                # to close it is not to use it
                 new("close", "c", last=False)
-                old("close", "c")
+                old("close", "c", last=False)
                 peer("recv", "c")
                 peer("close", "c")
 
@@ -741,15 +742,41 @@ def packet_socket(path):
         client, worker = cli(b"framer"), srv(b"framesrv")
         port, mine = path.port(), path.port()
         server(worker, V4, port, UDP)
-        src, dst = here.address[V4], there.address[V4]
-        body = b"by hand"
-        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(body), 7, 0, 64,
-                         17, 0, socket.inet_aton(src), socket.inet_aton(dst))
-        ip = ip[:10] + struct.pack("!H", actor.checksum(ip)) + ip[12:]
-        frame = mac(there) + mac(here) + b"\x08\0" + ip + \
-            struct.pack("!HHHH", mine, port, 8 + len(body), 0) + body
-        client("frames", here.device, frame, 3, "udp", [src, mine])
+        client("open_packet", "c", here.device, "udp",
+               [here.address[V4], mine])
+        for _ in range(3):
+            client("send", "c", by_hand(here, mine, there, port))
         worker("recv", "l", count=3)
+
+
+def packet_shared(path):
+    """The same, by a child with its parent's socket, and by both in turn."""
+    for _, cli, srv, there in path.both():
+        here = path.near_end if there is path.far_end else path.far_end
+        parent, worker = cli(b"framepar"), srv(b"framesrv")
+        port, mine = path.port(), path.port()
+        server(worker, V4, port, UDP)
+        parent("open_packet", "c", here.device, "udp",
+               [here.address[V4], mine])
+        frames_in_turn(parent, worker, by_hand(here, mine, there, port))
+
+
+def frames_in_turn(parent, worker, frame):
+    child = parent.fork(b"framechi")
+    for who in (child, parent, child):
+        who("send", "c", frame)
+        worker("recv", "l")
+    child.gone()
+
+
+def by_hand(here, mine, there, port):
+    src, dst = here.address[V4], there.address[V4]
+    body = b"by hand"
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(body), 7, 0, 64,
+                     17, 0, socket.inet_aton(src), socket.inet_aton(dst))
+    ip = ip[:10] + struct.pack("!H", actor.checksum(ip)) + ip[12:]
+    return mac(there) + mac(here) + b"\x08\0" + ip + \
+        struct.pack("!HHHH", mine, port, 8 + len(body), 0) + body
 
 
 def mac(end):
@@ -795,6 +822,21 @@ class Old:
         for way, cli, srv, there in path.both():
             for family in (V4, V6):
                 self.make(way, cli, srv, there, family)
+            if path.near_end is not path.far_end:
+                self.make_frames(cli, srv, there)
+
+    def make_frames(self, cli, srv, there):
+        """Another process sends by it than the one that has it now, and where
+        its frames come in nobody has seen that."""
+        path, case = self.path, f"{self.path.name}/old-frames"
+        here = path.near_end if there is path.far_end else path.far_end
+        client, worker = cli(b"oldframe", case), srv(b"srvframe", case)
+        port, mine = path.port(), path.port()
+        server(worker, V4, port, UDP)
+        client("open_packet", "c", here.device, "udp",
+               [here.address[V4], mine])
+        self.ends.append(("frames", client, worker,
+                          by_hand(here, mine, there, port)))
 
     def make(self, way, cli, srv, there, family):
         path, v = self.path, "6" if family == V6 else "4"
@@ -867,6 +909,8 @@ class Old:
                     client("recv", "c")
                 talk(client, worker)
                 client.gone()
+            elif name == "frames":
+                frames_in_turn(client, worker, address)
             elif name == "listener":
                 meet(client, worker, address)
                 talk(client, worker)
@@ -1012,11 +1056,37 @@ def masqueraded(path):
             client("recv", "u")
 
 
+def routed(path):
+    """The container's flows are passed on as they are; a process of the hub's
+    listens on the same ports and has no part in them."""
+    hub, box, far = path.hub, path.near_end, path.far_end
+    subprocess.run(["ip", "-n", far.ns, "route", "replace",
+                    box.address[V4] + "/32", "via", hub.address[V4]],
+                   check=True)
+    port = path.port()
+    shadow = path.start(hub, b"shadow")
+    worker, client = path.near(b"routesrv"), path.far(b"routecli")
+    for kind, name in ((TCP, "l"), (UDP, "u")):
+        server(shadow, V4, port, kind, name)
+        server(worker, V4, port, kind, name)
+    meet(client, worker, (box.address[V4], port))
+    talk(client, worker)
+    finish(client, worker)
+    client("open", "u", V4, UDP)
+    client("connect", "u", (box.address[V4], port))
+    for _ in range(3):
+        worker.begin("echo", "u", 1)
+        client("send", "u", b"ask")
+        worker.end()
+        client("recv", "u")
+
+
 # Each with the captures that must tell an end of it.
 NAT_CASES = {"redirect": (redirected, ["a0", "any"]),
              "redirect-lo": (redirected_here, ["lo", "any"]),
              "dnat-container": (to_container, ["h0", "c0"]),
-             "masquerade": (masqueraded, ["h0", "c0"])}
+             "masquerade": (masqueraded, ["h0", "c0"]),
+             "routed": (routed, ["h0", "c0"])}
 BOX_CASES = ("tcp4", "tcp6", "tcp-receive-only", "udp4", "udp-unconnected",
              "udp-receive-only", "ping4", "ping6", "short-tcp",
              "gone-before-last", "fork-client", "udp-prefork", "setuid",
@@ -1041,7 +1111,8 @@ CASES = {
     "pid-reuse-shared": pid_reuse_shared,
     "ping4": ping4, "ping6": ping6, "ping-socket": ping_socket,
     "unreachable": unreachable, "refused": refused, "raw": raw,
-    "packet-socket": packet_socket, "fragments": fragments,
+    "packet-socket": packet_socket, "packet-shared": packet_shared,
+    "fragments": fragments,
     "neighbours": neighbours,
 }
-NOT_ON_LO = {"fragments", "neighbours", "packet-socket"}
+NOT_ON_LO = {"fragments", "neighbours", "packet-socket", "packet-shared"}

@@ -159,7 +159,7 @@ class Truth:
         for uses in self.uses.values():
             uses.sort(key=lambda use: use.begin)
         for key in self.vague:
-            self.uses[key] += [Use(u.begin, u.end, UNKNOWN, u.case)
+            self.uses[key] += [Use(u.begin, u.end, UNKNOWN, u.case, u.speaks)
                                for u in self.uses[key]]
         for key, at in self.shared:
             for use in self.uses[key]:
@@ -176,7 +176,8 @@ class Truth:
                 item["case"], item.get("speaks", False)))
         if item.get("unheard"):
             self.uses[self.key(item)].append(
-                Use(item["from"], item["to"], UNKNOWN, item["case"]))
+                Use(item["from"], item["to"], UNKNOWN, item["case"],
+                    item.get("speaks", False)))
 
     @staticmethod
     def key(item):
@@ -478,7 +479,8 @@ class Judge:
             return None
         mine = claim is packet.first or self.mode == "block" and \
             packet.named[0] == (claim["pid"], claim["comm"])
-        if mine and packet.ids and packet.ids != (who["pid"], who["tid"]):
+        if mine and packet.ids and (packet.ids[0] != who["pid"] or
+                                    who["tid"] not in (packet.ids[1], None)):
             return f"option 8 says {packet.ids}"
         if self.mode == "block":
             return None
@@ -629,8 +631,9 @@ class Judge:
             print("  |", detail)
         return 1
 
-    def sum(self, capture, least):
-        """The result line of a load: all of its cases together."""
+    def sum(self, capture, least, cut):
+        """The result line of a load: all of its cases together. `cut`: files
+        end before all facts of their last packets can be read."""
         whole = Score()
         for score in [*self.scores.values(), self.stray]:
             whole.right += score.right
@@ -657,6 +660,8 @@ class Judge:
         if failures:
             for detail in whole.details:
                 print("  |", detail)
+        if cut:
+            self.facts.missing = 0
         failures += self.line(f"{capture}/facts", self.facts)
         return failures + self.line(f"{capture}/form", self.form)
 

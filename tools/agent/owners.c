@@ -25,10 +25,10 @@
 #include "oldsockets.h"
 #include "owners.skel.h"
 
-#define HOOKS	    "the programs that note whose each socket is"
-#define EVENTS_SIZE (256 * 1024U)
-#define STACK_SIZE  (16 * 1024U)
-#define CHOSEN_MAX  (64 * 1024U) /* processes with old sockets */
+#define HOOKS	      "the programs that note whose each socket is"
+#define EVENTS_SIZE   (256 * 1024U)
+#define STACK_SIZE    (16 * 1024U)
+#define PROCESSES_MAX (64 * 1024U)
 
 /* What the kernel can do. */
 struct facts {
@@ -37,6 +37,7 @@ struct facts {
 	bool tracing;	 /* and socket storage be written from there */
 	bool trampoline; /* fentry and fexit */
 	bool received;	 /* sock_recv_length */
+	bool sent;	 /* sock_send_length */
 	bool read;	 /* tcp_rcv_space_adjust */
 	bool iterator;
 	bool near;    /* senders in other network namespaces matter */
@@ -167,6 +168,9 @@ ask_kernel(struct facts *facts)
 	    facts->tracing &&
 	    btf__find_by_name_kind(btf, "btf_trace_sock_recv_length",
 				   BTF_KIND_TYPEDEF) > 0;
+	facts->sent = facts->tracing &&
+		      btf__find_by_name_kind(btf, "btf_trace_sock_send_length",
+					     BTF_KIND_TYPEDEF) > 0;
 	facts->read =
 	    facts->tracing &&
 	    btf__find_by_name_kind(btf, "btf_trace_tcp_rcv_space_adjust",
@@ -183,6 +187,7 @@ choose(struct owners_bpf *skeleton, const struct facts *facts)
 {
 	bool accept = facts->trampoline;
 	bool receive = facts->trampoline && !facts->received;
+	bool scan = facts->cgroups && !facts->iterator;
 
 	bpf_program__set_autoload(skeleton->progs.owners_received,
 				  facts->received);
@@ -194,6 +199,10 @@ choose(struct owners_bpf *skeleton, const struct facts *facts)
 				  facts->cgroups);
 	bpf_program__set_autoload(skeleton->progs.owners_sent,
 				  facts->cgroups && facts->near);
+	bpf_program__set_autoload(skeleton->progs.owners_has_sent,
+				  facts->sent && !facts->trampoline);
+	bpf_program__set_autoload(skeleton->progs.owners_send,
+				  facts->trampoline);
 	bpf_program__set_autoload(skeleton->progs.owners_read, facts->read);
 	bpf_program__set_autoload(skeleton->progs.owners_receive, receive);
 	bpf_program__set_autoload(skeleton->progs.owners_accepted,
@@ -201,6 +210,10 @@ choose(struct owners_bpf *skeleton, const struct facts *facts)
 	bpf_program__set_autoload(skeleton->progs.owners_accepted_before_610,
 				  accept && facts->accept_arguments == 4);
 	bpf_program__set_autoload(skeleton->progs.owners_old, facts->iterator);
+	bpf_program__set_autoload(skeleton->progs.owners_processes, scan);
+	bpf_program__set_autoload(skeleton->progs.owners_holders, scan);
+	if (facts->iterator)
+		bpf_map__set_max_entries(skeleton->maps.holders, 1);
 	bpf_program__set_autoload(skeleton->progs.owners_recvmsg4,
 				  facts->cgroups && !facts->received &&
 				      !receive);
@@ -211,8 +224,7 @@ choose(struct owners_bpf *skeleton, const struct facts *facts)
 
 /* What follows processes from the chosen ones to their children. */
 static void
-set_selection(struct owners_bpf *skeleton, const struct facts *facts,
-	      const struct selection *selection)
+set_selection(struct owners_bpf *skeleton, const struct selection *selection)
 {
 	bool children = selection->settings.children;
 
@@ -223,9 +235,6 @@ set_selection(struct owners_bpf *skeleton, const struct facts *facts,
 	bpf_program__set_autoload(skeleton->progs.select_existing,
 				  children ||
 				      select_has(selection, EBPFTLS_WANT_PID));
-	bpf_program__set_autoload(skeleton->progs.select_chosen,
-				  selection->settings.kinds != 0 &&
-				      !facts->iterator);
 	if (!children)
 		bpf_map__set_max_entries(skeleton->maps.relatives, 1);
 }
@@ -247,7 +256,7 @@ load(struct owners *owners, const struct facts *facts,
 	skeleton->rodata->stack_size = owners->stack_size;
 	bpf_map__set_max_entries(skeleton->maps.owner_events, EVENTS_SIZE);
 	choose(skeleton, facts);
-	set_selection(skeleton, facts, selection);
+	set_selection(skeleton, selection);
 	error = owners_bpf__load(skeleton);
 	if (error != 0)
 		owners_close(owners);
@@ -339,6 +348,9 @@ attach(struct owners *owners, int cgroup, struct failure *failure)
 			 &skeleton->links.owners_recvmsg6);
 	try_attach(skeleton->progs.owners_received,
 		   &skeleton->links.owners_received);
+	try_attach(skeleton->progs.owners_has_sent,
+		   &skeleton->links.owners_has_sent);
+	try_attach(skeleton->progs.owners_send, &skeleton->links.owners_send);
 	try_attach(skeleton->progs.owners_read, &skeleton->links.owners_read);
 	try_attach(skeleton->progs.owners_receive,
 		   &skeleton->links.owners_receive);
@@ -410,27 +422,31 @@ find_chosen(struct owners_bpf *skeleton, const struct selection *selection,
 	return select_check_pids(selection, wanted, failure);
 }
 
-/* By /proc, if the kernel cannot. */
+/* One by one, if the kernel cannot. */
 static void
-find_old_sockets(struct owners_bpf *skeleton, const struct selection *selection)
+find_old_sockets(struct owners_bpf *skeleton)
 {
-	const size_t limit = CHOSEN_MAX * sizeof(uint32_t);
-	uint32_t *chosen = NULL;
-	ssize_t size = 0;
+	const size_t limit = PROCESSES_MAX * sizeof(struct ebpftls_owner);
+	const struct oldsockets_maps maps = {
+		.owners = bpf_map__fd(skeleton->maps.old_owners),
+		.holders = bpf_map__fd(skeleton->maps.holders),
+	};
+	struct ebpftls_owner *processes;
+	ssize_t size;
 
 	if (iterate(skeleton->progs.owners_old, NULL, 0) >= 0)
 		return;
-	if (selection->settings.kinds != 0)
-		chosen = malloc(limit);
-	if (chosen != NULL)
-		size = iterate(skeleton->progs.select_chosen, chosen, limit);
-	if (size < 0)
-		size = 0;
-	else if ((size_t)size > limit)
+	processes = malloc(limit);
+	if (processes == NULL)
+		return;
+	size = iterate(skeleton->progs.owners_processes, processes, limit);
+	if (size > (ssize_t)limit)
 		size = (ssize_t)limit;
-	oldsockets_scan(bpf_map__fd(skeleton->maps.old_owners), chosen,
-			(size_t)size / sizeof(*chosen));
-	free(chosen);
+	if (size > 0)
+		oldsockets_scan(&maps, processes,
+				(size_t)size / sizeof(*processes));
+	free(processes);
+	iterate(skeleton->progs.owners_holders, NULL, 0);
 }
 
 int
@@ -458,7 +474,7 @@ owners_load(struct owners *owners, int cgroup, bool near,
 	    find_chosen(owners->skeleton, selection, failure) != 0 ||
 	    attach(owners, cgroup, failure) != 0)
 		return -1;
-	find_old_sockets(owners->skeleton, selection);
+	find_old_sockets(owners->skeleton);
 	return 0;
 }
 

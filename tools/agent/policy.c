@@ -1,62 +1,28 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Decides who may capture, by what the kernel says of the peer. */
-#define _GNU_SOURCE
-
 #include "policy.h"
 
-#include <errno.h>
 #include <grp.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
-/* Its groups when it connected. NULL: they cannot be had. */
-static gid_t *
-peer_groups(int sock, size_t *count)
-{
-	socklen_t size = 0;
-	gid_t *groups;
-
-	*count = 0;
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 ||
-	    errno != ERANGE)
-		return NULL;
-	groups = malloc(size);
-	if (groups == NULL ||
-	    getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) {
-		free(groups);
-		return NULL;
-	}
-	*count = size / sizeof(gid_t);
-	return groups;
-}
+#include "peer.h"
 
 static bool
-is_member(int sock, const struct ucred *peer, gid_t wanted)
+is_member(const struct peer *peer, gid_t wanted)
 {
-	size_t count;
-	gid_t *groups = peer_groups(sock, &count);
 	bool found = peer->gid == wanted;
 
-	for (size_t i = 0; !found && i < count; i++)
-		found = groups[i] == wanted;
-	free(groups);
+	for (size_t i = 0; !found && i < peer->count; i++)
+		found = peer->groups[i] == wanted;
 	return found;
 }
 
-int
-policy_admit(int sock, const char *group, bool *is_root,
-	     struct failure *failure)
+static int
+admit(const struct peer *peer, const char *group, struct failure *failure)
 {
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
 	const struct group *entry;
 
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-		return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
-			    "cannot tell who asks: %s", strerror(errno));
-	*is_root = peer.uid == 0;
-	if (*is_root)
+	if (peer->uid == 0)
 		return 0;
 	if (group == NULL)
 		return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
@@ -69,10 +35,26 @@ policy_admit(int sock, const char *group, bool *is_root,
 			    "the group '%s' that this ebpftls service is to "
 			    "serve does not exist",
 			    group);
-	if (is_member(sock, &peer, entry->gr_gid))
+	if (is_member(peer, entry->gr_gid))
 		return 0;
 	return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
 		    "this ebpftls service serves root and the members of the "
 		    "group '%s', and you are neither",
 		    group);
+}
+
+int
+policy_admit(int sock, const char *group, bool *is_root,
+	     struct failure *failure)
+{
+	struct peer peer;
+	int error = peer_of(sock, &peer), result;
+
+	if (error != 0)
+		return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
+			    "cannot tell who asks: %s", strerror(-error));
+	*is_root = peer.uid == 0;
+	result = admit(&peer, group, failure);
+	peer_free(&peer);
+	return result;
 }

@@ -11,18 +11,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "peer.h"
 #include "process.h"
 
 #define CGROUP_DEPTH 64
@@ -36,17 +34,6 @@ struct search {
 	bool ambiguous;
 	bool full;
 };
-
-static int
-open_below(int root, const char *path, int flags)
-{
-	const struct open_how how = {
-		.flags = (uint64_t)(O_PATH | O_CLOEXEC | flags),
-		.resolve = RESOLVE_IN_ROOT,
-	};
-
-	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
-}
 
 static bool
 add(struct selection *selection, const struct ebpftls_wanted *wanted)
@@ -156,13 +143,13 @@ identify(int fd, pid_t pid, struct ebpftls_wanted *wanted)
 }
 
 static int
-add_exe(struct selection *selection, const char *path, pid_t pid, int root,
-	struct failure *failure)
+add_exe(struct selection *selection, const char *path, const struct peer *peer,
+	int root, struct failure *failure)
 {
 	struct ebpftls_wanted wanted;
-	int fd = open_below(root, path, 0);
-	bool found = fd >= 0 && identify(fd, pid, &wanted);
-	int error = errno;
+	int fd = peer_open(peer, root, path, 0);
+	bool found = fd >= 0 && identify(fd, peer->pid, &wanted);
+	int error = fd >= 0 ? errno : -fd;
 
 	if (fd >= 0)
 		close(fd);
@@ -180,27 +167,21 @@ add_exe(struct selection *selection, const char *path, pid_t pid, int root,
 /* As the peer sees them, who may live in a mount namespace of its own. */
 static int
 add_exes(struct selection *selection, const struct ebpftls_wants *wants,
-	 int sock, struct failure *failure)
+	 const struct peer *peer, struct failure *failure)
 {
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
 	char path[32];
 	int root, result = 0;
 
 	if (wants->count[EBPFTLS_WANT_EXE] == 0)
 		return 0;
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-		return fail(failure, EBPFTLS_REASON_OTHER,
-			    "cannot tell who asks: %s", strerror(errno));
-	snprintf(path, sizeof(path), "/proc/%d/root", (int)peer.pid);
+	snprintf(path, sizeof(path), "/proc/%d/root", (int)peer->pid);
 	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return fail(failure, EBPFTLS_REASON_OTHER, "exe=: %s: %s", path,
 			    strerror(errno));
 	for (uint32_t i = 0; result == 0 && i < wants->count[EBPFTLS_WANT_EXE];
 	     i++)
-		result =
-		    add_exe(selection, wants->exe[i], peer.pid, root, failure);
+		result = add_exe(selection, wants->exe[i], peer, root, failure);
 	close(root);
 	return result;
 }
@@ -231,12 +212,12 @@ add_cgroup(struct selection *selection, int folder)
 }
 
 static int
-add_path(struct selection *selection, const char *path, int root,
-	 struct failure *failure)
+add_path(struct selection *selection, const char *path, const struct peer *peer,
+	 int root, struct failure *failure)
 {
-	int fd = open_below(root, path, O_DIRECTORY);
+	int fd = peer_open(peer, root, path, O_DIRECTORY);
 	bool added = fd >= 0 && add_cgroup(selection, fd);
-	int error = errno;
+	int error = fd >= 0 ? errno : -fd;
 
 	if (fd >= 0)
 		close(fd);
@@ -317,7 +298,7 @@ add_container(struct selection *selection, const char *id, int root,
 
 static int
 add_cgroups(struct selection *selection, const struct ebpftls_wants *wants,
-	    int root, struct failure *failure)
+	    const struct peer *peer, int root, struct failure *failure)
 {
 	uint32_t count = wants->count[EBPFTLS_WANT_CGROUP];
 	int result = 0;
@@ -327,11 +308,28 @@ add_cgroups(struct selection *selection, const struct ebpftls_wants *wants,
 			    "cgroup=: there is no unified hierarchy: %s",
 			    strerror(-root));
 	for (uint32_t i = 0; result == 0 && i < count; i++)
-		result =
-		    wants->cgroup[i][0] == '/'
-			? add_path(selection, wants->cgroup[i], root, failure)
-			: add_container(selection, wants->cgroup[i], root,
-					failure);
+		result = wants->cgroup[i][0] == '/'
+			     ? add_path(selection, wants->cgroup[i], peer, root,
+					failure)
+			     : add_container(selection, wants->cgroup[i], root,
+					     failure);
+	return result;
+}
+
+static int
+add_files(struct selection *selection, const struct ebpftls_wants *wants,
+	  int sock, int cgroup, struct failure *failure)
+{
+	struct peer peer;
+	int error = peer_of(sock, &peer), result;
+
+	if (error != 0)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "cannot tell who asks: %s", strerror(-error));
+	result = add_exes(selection, wants, &peer, failure);
+	if (result == 0)
+		result = add_cgroups(selection, wants, &peer, cgroup, failure);
+	peer_free(&peer);
 	return result;
 }
 
@@ -348,9 +346,7 @@ select_resolve(struct selection *selection, const struct ebpftls_wants *wants,
 		add_number(selection, EBPFTLS_WANT_UID, wants->uid[i]);
 	for (uint32_t i = 0; i < wants->count[EBPFTLS_WANT_COMM]; i++)
 		add_comm(selection, wants->comm[i]);
-	if (add_exes(selection, wants, sock, failure) != 0)
-		return -1;
-	return add_cgroups(selection, wants, cgroup, failure);
+	return add_files(selection, wants, sock, cgroup, failure);
 }
 
 bool
