@@ -499,7 +499,7 @@ take_sent(void *sk, struct held *now, struct task_struct *task,
 {
 	struct held *held = bpf_sk_storage_get(&owners, sk, NULL, 0);
 
-	describe(now, number(sk), task);
+	describe_current(now, number(sk), task);
 	*holding = HOLDS;
 	if (!held || held->owner.pid != now->owner.pid ||
 	    held->owner.start != now->owner.start) {
