@@ -20,6 +20,12 @@
  *	                  after that NOTE, as often as something becomes of
  *	                  the secrets that their reader should know
  *
+ * If OPEN asks for a check only, the agent does what it does for a capture, but
+ * hands nothing over and takes no frames:
+ *
+ *	agent -> module   FINDING, as often as there is something to tell, and
+ *	                  one of no part when that was all
+ *
  * The connection is the capture: when either side closes it, the agent takes
  * everything down and exits.
  */
@@ -55,6 +61,7 @@ enum ebpftls_message {
 	EBPFTLS_SECRETS_OFF,
 	EBPFTLS_NOTE,
 	EBPFTLS_PROCESS,
+	EBPFTLS_FINDING,
 };
 
 /* Why there is no capture; each has its PCAP_ERROR_ code. */
@@ -100,7 +107,7 @@ struct ebpftls_open {
 	uint8_t promisc;
 	uint8_t immediate;
 	uint8_t owners; /* say whose each frame is; `wants` need it */
-	uint8_t reserved;
+	uint8_t check;	/* say what a capture would get, and end */
 	char interface[EBPFTLS_NAME_SIZE]; /* or "any" */
 	char netns[EBPFTLS_NETNS_SIZE];	   /* name, path, pid; "": its own */
 	struct ebpftls_wants wants;
@@ -175,6 +182,21 @@ struct ebpftls_note {
 	char text[EBPFTLS_TEXT_SIZE];
 };
 
+enum ebpftls_state {
+	EBPFTLS_STATE_OK,
+	EBPFTLS_STATE_LIMITED,
+	EBPFTLS_STATE_NO,
+};
+
+/* What a check found about one part of a capture. */
+struct ebpftls_finding {
+	struct ebpftls_header header;
+	uint32_t state;
+	char part[EBPFTLS_NAME_SIZE]; /* packets, processes, ...; "": the end */
+	char text[EBPFTLS_TEXT_SIZE];
+	char remedy[EBPFTLS_TEXT_SIZE]; /* a command, or what to do, or "" */
+};
+
 #define EBPFTLS_COMMAND_SIZE   1024
 #define EBPFTLS_CONTAINER_SIZE 72
 
@@ -207,6 +229,7 @@ union ebpftls_any_message {
 	struct ebpftls_secrets_off secrets_off;
 	struct ebpftls_note note;
 	struct ebpftls_process process;
+	struct ebpftls_finding finding;
 };
 
 #endif

@@ -30,6 +30,7 @@ static const size_t sizes[] = {
 	[EBPFTLS_SECRETS_OFF] = sizeof(struct ebpftls_secrets_off),
 	[EBPFTLS_NOTE] = sizeof(struct ebpftls_note),
 	[EBPFTLS_PROCESS] = sizeof(struct ebpftls_process),
+	[EBPFTLS_FINDING] = sizeof(struct ebpftls_finding),
 };
 
 #define TEXT(type, message, text)                                    \
@@ -60,6 +61,9 @@ static const struct {
 	TEXT(EBPFTLS_PROCESS, ebpftls_process, command),
 	TEXT(EBPFTLS_PROCESS, ebpftls_process, cgroup),
 	TEXT(EBPFTLS_PROCESS, ebpftls_process, container),
+	TEXT(EBPFTLS_FINDING, ebpftls_finding, part),
+	TEXT(EBPFTLS_FINDING, ebpftls_finding, text),
+	TEXT(EBPFTLS_FINDING, ebpftls_finding, remedy),
 };
 
 #define ENDS (sizeof(ends) / sizeof(ends[0]))
@@ -125,6 +129,8 @@ example(enum ebpftls_message type)
 			((char *)&message)[ends[i].last] = '\0';
 	if (type == EBPFTLS_RINGS)
 		message.rings.count = EBPFTLS_RINGS_MAX;
+	if (type == EBPFTLS_FINDING)
+		message.finding.state = EBPFTLS_STATE_NO;
 	if (type == EBPFTLS_OPEN)
 		fill_wants(&message.open.wants);
 	return message;
@@ -210,7 +216,7 @@ round_trips(void)
 	static const size_t descriptors[] = { 0, 1, 7, EBPFTLS_RINGS_MAX };
 
 	connect_both();
-	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_PROCESS; type++)
+	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_FINDING; type++)
 		for (int i = 0; i < 4; i++)
 			one_trip((enum ebpftls_message)type, descriptors[i]);
 	close_both();
@@ -249,7 +255,7 @@ wrong_length(void)
 	char bytes[2 * sizeof(union ebpftls_any_message)];
 
 	connect_both();
-	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_PROCESS; type++) {
+	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_FINDING; type++) {
 		union ebpftls_any_message message =
 		    example((enum ebpftls_message)type);
 
@@ -267,7 +273,7 @@ static void
 wrong_header(void)
 {
 	connect_both();
-	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_PROCESS; type++) {
+	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_FINDING; type++) {
 		const union ebpftls_any_message good =
 		    example((enum ebpftls_message)type);
 		union ebpftls_any_message bad[8];
@@ -279,7 +285,7 @@ wrong_header(void)
 		bad[2].header.version = EBPFTLS_CONTROL_VERSION + 1;
 		bad[3].header.version = 0;
 		bad[4].header.type = 0;
-		bad[5].header.type = EBPFTLS_PROCESS + 1;
+		bad[5].header.type = EBPFTLS_FINDING + 1;
 		bad[6].header.type = UINT16_MAX;
 		bad[7].header.size++;
 		for (int i = 0; i < 8; i++)
@@ -308,6 +314,9 @@ wrong_contents(void)
 	message = example(EBPFTLS_OPEN);
 	message.open.owners = 0;
 	is_refused(&message, sizes[EBPFTLS_OPEN]);
+	message = example(EBPFTLS_FINDING);
+	message.finding.state++;
+	is_refused(&message, sizes[EBPFTLS_FINDING]);
 	message = example(EBPFTLS_RINGS);
 	message.rings.count++;
 	is_refused(&message, sizes[EBPFTLS_RINGS]);
