@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,6 +45,15 @@ is_member(int sock, const struct ucred *peer, gid_t wanted)
 	return found;
 }
 
+static int
+admit_remedy(struct failure *failure, const char *group, uid_t uid)
+{
+	const struct passwd *user = getpwuid(uid);
+
+	return fail_remedy(failure, "sudo usermod -aG %s %s, and log in again",
+			   group, user != NULL ? user->pw_name : "USER");
+}
+
 int
 policy_admit(int sock, const char *group, bool *is_root,
 	     struct failure *failure)
@@ -58,21 +68,29 @@ policy_admit(int sock, const char *group, bool *is_root,
 	*is_root = peer.uid == 0;
 	if (*is_root)
 		return 0;
-	if (group == NULL)
-		return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
-			    "this ebpftls service serves only root - the "
-			    "administrator can name a group with "
-			    "ebpftls-agent --group");
+	if (group == NULL) {
+		fail(failure, EBPFTLS_REASON_NO_PERMISSION,
+		     "this ebpftls service serves only root - the "
+		     "administrator can name a group with ebpftls-agent "
+		     "--group");
+		return fail_remedy(
+		    failure, "sudo systemctl edit ebpftls-agent@.service, "
+			     "as /lib/systemd/system/ebpftls-agent@."
+			     "service says; or capture as root");
+	}
 	entry = getgrnam(group);
-	if (entry == NULL)
-		return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
-			    "the group '%s' that this ebpftls service is to "
-			    "serve does not exist",
-			    group);
+	if (entry == NULL) {
+		fail(failure, EBPFTLS_REASON_NO_PERMISSION,
+		     "the group '%s' that this ebpftls service is to serve "
+		     "does not exist",
+		     group);
+		return fail_remedy(failure, "sudo groupadd --system %s", group);
+	}
 	if (is_member(sock, &peer, entry->gr_gid))
 		return 0;
-	return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
-		    "this ebpftls service serves root and the members of the "
-		    "group '%s', and you are neither",
-		    group);
+	fail(failure, EBPFTLS_REASON_NO_PERMISSION,
+	     "this ebpftls service serves root and the members of the group "
+	     "'%s', and you are neither",
+	     group);
+	return admit_remedy(failure, group, peer.uid);
 }
