@@ -160,19 +160,29 @@ $(BUILD)/ebpftls-agent: $(AGENT_OBJ) $(BUILD)/agent.flags
 # --- tool -----------------------------------------------------------------
 
 # It takes the libpcap that is installed with it, unless the environment says
-# another.
-TOOL_OBJ := $(patsubst %.c,$(BUILD)/tool/%.o,$(wildcard tools/ebpftls/*.c))
+# another. The doctor reaches the agent by what the module has for it.
+TOOL_SRC := $(wildcard tools/ebpftls/*.c) $(patsubst %,pcap-ebpftls/ebpftls-%.c, \
+	client control device spawn)
+TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/tool/%.o)
+TOOL_PATHS = $(PATHS) -DEBPFTLS_DOC_PATH='"$(PREFIX)/share/doc/ebpftls"'
 
 .PHONY: tool
 tool: $(BUILD)/ebpftls
 
-$(BUILD)/tool/%.o: %.c $(PCAP)/.configured | need
+# What the tool is made with apart from its sources.
+$(BUILD)/tool.flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' $(TOOL_SRC) $(WARNINGS) $(TOOL_PATHS) | \
+	    tools/build/update $@
+
+$(BUILD)/tool/%.o: %.c $(PCAP)/.configured $(BUILD)/tool.flags | need
 	$(SAY) CC $<
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(call hardened,CFLAGS) $(call hardened,CPPFLAGS) -fPIE \
-	    $(WARNINGS) -I$(PCAP) -MMD -MP -c -o $@ $<
+	    $(WARNINGS) $(TOOL_PATHS) -I$(PCAP) -Ipcap-ebpftls -Ibpf \
+	    -MMD -MP -c -o $@ $<
 
-$(BUILD)/ebpftls: $(TOOL_OBJ) $(BUILD)/agent.flags | $(BUILD)/lib/libpcap.so.0.8
+$(BUILD)/ebpftls: $(TOOL_OBJ) $(BUILD)/tool.flags | $(BUILD)/lib/libpcap.so.0.8
 	$(SAY) LINK $(@F)
 	$(Q)$(CC) $(AGENT_LDFLAGS) -Wl,--enable-new-dtags,-rpath,$(LIBDIR) -o $@ $(TOOL_OBJ) -L$(BUILD)/lib -lpcap
 

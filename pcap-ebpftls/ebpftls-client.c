@@ -96,14 +96,15 @@ connect_service(const char *path)
 }
 
 static int
-start_agent(const char *path, struct ebpftls_failure *failure)
+start_agent(struct ebpftls_reach *reach, struct ebpftls_failure *failure)
 {
+	const char *path = reach->path;
 	int pair[2], error;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return fail(failure, EBPFTLS_REASON_OTHER, "socketpair: %s",
 			    strerror(errno));
-	error = ebpftls_spawn(path, pair[1]);
+	error = reach->error = ebpftls_spawn(path, pair[1]);
 	close(pair[1]);
 	if (error == 0)
 		return pair[0];
@@ -127,30 +128,37 @@ setting(const char *name, const char *otherwise)
 	return value != NULL ? value : otherwise;
 }
 
-/*
- * Connects to the service or starts an agent. A service is told by `netns`
- * where we are; an agent of our own is where we are, and `netns` is -1.
- */
+/* Somebody else's agent has to be told where we are. */
 static int
-reach_agent(int *netns, struct ebpftls_failure *failure)
+tell_service(struct ebpftls_reach *reach, int sock,
+	     struct ebpftls_failure *failure)
+{
+	reach->netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (reach->netns >= 0)
+		return sock;
+	close(sock);
+	return fail(failure, EBPFTLS_REASON_OTHER,
+		    "/proc/self/ns/net, which tells the ebpftls service where "
+		    "to capture: %s",
+		    strerror(errno));
+}
+
+int
+ebpftls_client_reach(struct ebpftls_reach *reach,
+		     struct ebpftls_failure *failure)
 {
 	const char *service = setting("EBPFTLS_SOCKET", EBPFTLS_SOCKET_PATH);
 	int sock = connect_service(service);
 
-	*netns = -1;
-	if (sock >= 0) {
-		*netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-		if (*netns >= 0)
-			return sock;
-		close(sock);
-		return fail(failure, EBPFTLS_REASON_OTHER,
-			    "/proc/self/ns/net, which tells the ebpftls "
-			    "service where to capture: %s",
-			    strerror(errno));
+	*reach =
+	    (struct ebpftls_reach){ service, true, sock < 0 ? sock : 0, -1 };
+	if (sock >= 0)
+		return tell_service(reach, sock, failure);
+	if (geteuid() == 0) {
+		reach->path = setting("EBPFTLS_AGENT", EBPFTLS_AGENT_PATH);
+		reach->is_service = false;
+		return start_agent(reach, failure);
 	}
-	if (geteuid() == 0)
-		return start_agent(setting("EBPFTLS_AGENT", EBPFTLS_AGENT_PATH),
-				   failure);
 	if (sock == -ENOENT || sock == -ECONNREFUSED)
 		return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
 			    "only root can capture, as no ebpftls service "
@@ -351,14 +359,15 @@ ebpftls_client_start(struct ebpftls_client *client,
 		     const struct ebpftls_open *request,
 		     struct ebpftls_failure *failure)
 {
-	int netns, result;
+	struct ebpftls_reach reach;
+	int result;
 
-	client->sock = reach_agent(&netns, failure);
+	client->sock = ebpftls_client_reach(&reach, failure);
 	if (client->sock < 0)
 		return -1;
-	result = negotiate(client, request, netns, failure);
-	if (netns >= 0)
-		close(netns);
+	result = negotiate(client, request, reach.netns, failure);
+	if (reach.netns >= 0)
+		close(reach.netns);
 	if (result != 0)
 		release(client);
 	return result;

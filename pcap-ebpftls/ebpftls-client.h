@@ -41,10 +41,22 @@ struct ebpftls_failure {
 /* What a client is before it has been started and after it was stopped. */
 void ebpftls_client_init(struct ebpftls_client *client);
 
+/* How an agent was reached, or what was tried last. */
+struct ebpftls_reach {
+	const char *path; /* of the service's socket, or of the agent */
+	bool is_service;
+	int error; /* 0, or the negative errno of that */
+	int netns; /* descriptor that a service is to be sent, or -1 */
+};
+
 /*
- * Has an agent open the capture. The agent is the one behind the service
- * socket if that exists; else, for root, one of our own. Returns 0 or -1.
+ * Connects to the service behind the socket if that exists; else, for root,
+ * starts an agent. Returns the connection or -1.
  */
+int ebpftls_client_reach(struct ebpftls_reach *reach,
+			 struct ebpftls_failure *failure);
+
+/* Has an agent open the capture. Returns 0 or -1. */
 int ebpftls_client_start(struct ebpftls_client *client,
 			 const struct ebpftls_open *request,
 			 struct ebpftls_failure *failure);

@@ -22,6 +22,8 @@ static const size_t sizes[] = {
 	[EBPFTLS_SECRETS_OFF] = sizeof(struct ebpftls_secrets_off),
 	[EBPFTLS_NOTE] = sizeof(struct ebpftls_note),
 	[EBPFTLS_PROCESS] = sizeof(struct ebpftls_process),
+	[EBPFTLS_HOOKED] = sizeof(struct ebpftls_hooked),
+	[EBPFTLS_FINDING] = sizeof(struct ebpftls_finding),
 	[EBPFTLS_FILTER] = sizeof(struct ebpftls_filter_part),
 	[EBPFTLS_FILTER_ON] = sizeof(struct ebpftls_filter_on),
 	[EBPFTLS_FILTER_OFF] = sizeof(struct ebpftls_filter_off),
@@ -55,6 +57,15 @@ is_process(const struct ebpftls_process *process)
 	       terminated(process->command, sizeof(process->command)) &&
 	       terminated(process->cgroup, sizeof(process->cgroup)) &&
 	       terminated(process->container, sizeof(process->container));
+}
+
+static bool
+is_finding(const struct ebpftls_finding *finding)
+{
+	return finding->state <= EBPFTLS_STATE_NO &&
+	       terminated(finding->part, sizeof(finding->part)) &&
+	       terminated(finding->text, sizeof(finding->text)) &&
+	       terminated(finding->remedy, sizeof(finding->remedy));
 }
 
 static bool
@@ -100,6 +111,8 @@ ebpftls_control_valid(const union ebpftls_any_message *message, size_t size)
 				  sizeof(message->note.text));
 	case EBPFTLS_PROCESS:
 		return is_process(&message->process);
+	case EBPFTLS_FINDING:
+		return is_finding(&message->finding);
 	case EBPFTLS_FILTER:
 		return is_part(&message->filter_part);
 	case EBPFTLS_FILTER_OFF:

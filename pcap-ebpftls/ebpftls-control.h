@@ -19,10 +19,19 @@
  *	                  SECRETS_OFF and why; the capture goes on;
  *	                  after that NOTE, as often as something becomes of
  *	                  the secrets that their reader should know
+ *	module -> agent   HOOKED, a question about a process
+ *	agent -> module   HOOKED, its answer
  *	module -> agent   FILTER, as often as a filter needs it, at any time
- *after OPENED; the first with one descriptor, the end of another such
- *connection, for the answer: whoever sets a filter need not be who reads this
- *one agent -> module   FILTER_ON or FILTER_OFF, there
+ *	                  after OPENED; the first with one descriptor, the end
+ *	                  of another such connection, for the answer: who sets
+ *	                  a filter need not be who reads this one
+ *	agent -> module   FILTER_ON or FILTER_OFF, there
+ *
+ * If OPEN asks for a check only, the agent does what it does for a capture, but
+ * hands nothing over and takes no frames:
+ *
+ *	agent -> module   FINDING, as often as there is something to tell, and
+ *	                  one of no part when that was all
  *
  * The connection is the capture: when either side closes it, the agent takes
  * everything down and exits.
@@ -59,6 +68,8 @@ enum ebpftls_message {
 	EBPFTLS_SECRETS_OFF,
 	EBPFTLS_NOTE,
 	EBPFTLS_PROCESS,
+	EBPFTLS_HOOKED,
+	EBPFTLS_FINDING,
 	EBPFTLS_FILTER,
 	EBPFTLS_FILTER_ON,
 	EBPFTLS_FILTER_OFF,
@@ -107,7 +118,7 @@ struct ebpftls_open {
 	uint8_t promisc;
 	uint8_t immediate;
 	uint8_t owners; /* say whose each frame is; `wants` need it */
-	uint8_t reserved;
+	uint8_t check;	/* say what a capture would get, and end */
 	char interface[EBPFTLS_NAME_SIZE]; /* or "any" */
 	char netns[EBPFTLS_NETNS_SIZE];	   /* name, path, pid; "": its own */
 	struct ebpftls_wants wants;
@@ -182,6 +193,21 @@ struct ebpftls_note {
 	char text[EBPFTLS_TEXT_SIZE];
 };
 
+enum ebpftls_state {
+	EBPFTLS_STATE_OK,
+	EBPFTLS_STATE_LIMITED,
+	EBPFTLS_STATE_NO,
+};
+
+/* What a check found about one part of a capture. */
+struct ebpftls_finding {
+	struct ebpftls_header header;
+	uint32_t state;
+	char part[EBPFTLS_NAME_SIZE]; /* packets, processes, ...; "": the end */
+	char text[EBPFTLS_TEXT_SIZE];
+	char remedy[EBPFTLS_TEXT_SIZE]; /* a command, or what to do, or "" */
+};
+
 #define EBPFTLS_COMMAND_SIZE   1024
 #define EBPFTLS_CONTAINER_SIZE 72
 
@@ -200,6 +226,26 @@ struct ebpftls_process {
 	char command[EBPFTLS_COMMAND_SIZE]; /* arguments, a space between */
 	char cgroup[EBPFTLS_TEXT_SIZE];
 	char container[EBPFTLS_CONTAINER_SIZE]; /* id */
+};
+
+enum ebpftls_answer {
+	EBPFTLS_NOT_KNOWN,
+	EBPFTLS_NOT_HOOKED,
+	EBPFTLS_IS_HOOKED,
+	EBPFTLS_HAS_ENDED, /* what it gave is in the ring */
+};
+
+/*
+ * Does this process have code mapped from which secrets are taken? The answer
+ * is the question with `answer` filled in. It holds for all that the process
+ * did before the question was sent; what it maps after that may change it.
+ */
+struct ebpftls_hooked {
+	struct ebpftls_header header;
+	uint32_t pid;
+	uint64_t start;
+	uint64_t number; /* which question of this process it is */
+	uint32_t answer; /* enum ebpftls_answer */
 };
 
 #define EBPFTLS_FILTER_MAX 4096 /* instructions, as for the kernel's own */
@@ -251,6 +297,8 @@ union ebpftls_any_message {
 	struct ebpftls_secrets_off secrets_off;
 	struct ebpftls_note note;
 	struct ebpftls_process process;
+	struct ebpftls_hooked hooked;
+	struct ebpftls_finding finding;
 	struct ebpftls_filter_part filter_part;
 	struct ebpftls_filter_on filter_on;
 	struct ebpftls_filter_off filter_off;

@@ -30,6 +30,8 @@ static const size_t sizes[] = {
 	[EBPFTLS_SECRETS_OFF] = sizeof(struct ebpftls_secrets_off),
 	[EBPFTLS_NOTE] = sizeof(struct ebpftls_note),
 	[EBPFTLS_PROCESS] = sizeof(struct ebpftls_process),
+	[EBPFTLS_HOOKED] = sizeof(struct ebpftls_hooked),
+	[EBPFTLS_FINDING] = sizeof(struct ebpftls_finding),
 	[EBPFTLS_FILTER] = sizeof(struct ebpftls_filter_part),
 	[EBPFTLS_FILTER_ON] = sizeof(struct ebpftls_filter_on),
 	[EBPFTLS_FILTER_OFF] = sizeof(struct ebpftls_filter_off),
@@ -65,6 +67,9 @@ static const struct {
 	TEXT(EBPFTLS_PROCESS, ebpftls_process, command),
 	TEXT(EBPFTLS_PROCESS, ebpftls_process, cgroup),
 	TEXT(EBPFTLS_PROCESS, ebpftls_process, container),
+	TEXT(EBPFTLS_FINDING, ebpftls_finding, part),
+	TEXT(EBPFTLS_FINDING, ebpftls_finding, text),
+	TEXT(EBPFTLS_FINDING, ebpftls_finding, remedy),
 	TEXT(EBPFTLS_FILTER_OFF, ebpftls_filter_off, text),
 };
 
@@ -139,6 +144,8 @@ example(enum ebpftls_message type)
 			((char *)&message)[ends[i].last] = '\0';
 	if (type == EBPFTLS_RINGS)
 		message.rings.count = EBPFTLS_RINGS_MAX;
+	if (type == EBPFTLS_FINDING)
+		message.finding.state = EBPFTLS_STATE_NO;
 	if (type == EBPFTLS_OPEN)
 		fill_wants(&message.open.wants);
 	if (type == EBPFTLS_FILTER)
@@ -324,6 +331,9 @@ wrong_contents(void)
 	message = example(EBPFTLS_OPEN);
 	message.open.owners = 0;
 	is_refused(&message, sizes[EBPFTLS_OPEN]);
+	message = example(EBPFTLS_FINDING);
+	message.finding.state++;
+	is_refused(&message, sizes[EBPFTLS_FINDING]);
 	message = example(EBPFTLS_RINGS);
 	message.rings.count++;
 	is_refused(&message, sizes[EBPFTLS_RINGS]);

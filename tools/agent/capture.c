@@ -194,7 +194,8 @@ capture_load(struct capture *capture, const struct capture_options *options,
 	capture->cpus = (uint32_t)cpus;
 	error = load(capture, options, conntrack);
 	/* older kernels have connections that no program can ask for */
-	if (error != 0 && error != -EPERM && conntrack) {
+	capture->no_conntrack = error != 0 && error != -EPERM && conntrack;
+	if (capture->no_conntrack) {
 		capture_bpf__destroy(capture->skeleton);
 		capture->skeleton = NULL;
 		error = load(capture, options, false);
@@ -297,6 +298,13 @@ open_rings(struct capture *capture)
 	return error;
 }
 
+/* Without CAP_IPC_LOCK only so much memory may be locked. */
+static bool
+is_too_much(int error)
+{
+	return error == -ENOMEM || error == -EPERM;
+}
+
 int
 capture_make_rings(struct capture *capture, uint32_t buffer_size,
 		   struct failure *failure)
@@ -310,8 +318,9 @@ capture_make_rings(struct capture *capture, uint32_t buffer_size,
 	capture->rings = calloc(capture->cpus, sizeof(*capture->rings));
 	if (capture->rings == NULL)
 		return fail(failure, EBPFTLS_REASON_OTHER, "out of memory");
+	capture->wanted_size = capture->ring_size;
 	/* as pcap-linux.c does: rather a smaller buffer than none */
-	while ((error = open_rings(capture)) == -ENOMEM &&
+	while (is_too_much(error = open_rings(capture)) &&
 	       capture->ring_size > least)
 		capture->ring_size /= 2;
 	if (error == 0)

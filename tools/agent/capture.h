@@ -22,8 +22,10 @@ struct capture {
 	struct capture_bpf *skeleton;
 	struct capture_ring *rings;
 	size_t ring_count;
-	size_t ring_size; /* bytes of data */
-	uint32_t cpus;	  /* that are possible */
+	size_t ring_size;   /* bytes of data */
+	size_t wanted_size; /* it would be, if there were the memory */
+	uint32_t cpus;	    /* that are possible */
+	bool no_conntrack;  /* though the kernel tracks connections */
 };
 
 struct capture_options {

@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PATH_SIZE (EBPFTLS_NETNS_SIZE + 32)
@@ -77,6 +78,26 @@ is_here(int fd)
 	return fstat(fd, &there) == 0 &&
 	       stat("/proc/self/ns/net", &here) == 0 &&
 	       there.st_dev == here.st_dev && there.st_ino == here.st_ino;
+}
+
+/* One that is new, as to go where one is already is no proof. */
+static int
+enter_new(void)
+{
+	return unshare(CLONE_NEWNET) == 0 && mount_sys() == 0 ? 0 : errno;
+}
+
+int
+netns_try(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(enter_new());
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -EAGAIN;
+	return -WEXITSTATUS(status);
 }
 
 int

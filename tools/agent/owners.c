@@ -457,12 +457,15 @@ owners_load(struct owners *owners, int cgroup, bool near,
 
 	memset(owners, 0, sizeof(*owners));
 	load_quietly();
-	if (cgroup < 0)
-		return fail(failure, EBPFTLS_REASON_NOT_SUPPORTED,
-			    "there is no cgroup2 file system, and none can be "
-			    "mounted (%s): mount one, as by 'mount -t cgroup2 "
-			    "none /sys/fs/cgroup'",
-			    strerror(-cgroup));
+	if (cgroup < 0) {
+		fail(failure, EBPFTLS_REASON_NOT_SUPPORTED,
+		     "there is no cgroup2 file system, and none can be "
+		     "mounted (%s): mount one, as by 'mount -t cgroup2 none "
+		     "/sys/fs/cgroup'",
+		     strerror(-cgroup));
+		return fail_remedy(failure,
+				   "sudo mount -t cgroup2 none /sys/fs/cgroup");
+	}
 	owners->stack_size = (uint32_t)getpagesize() > STACK_SIZE
 				 ? (uint32_t)getpagesize()
 				 : STACK_SIZE;
@@ -494,6 +497,24 @@ owners_map_fd(const struct owners *owners, const char *name)
 	if (strcmp(name, "owner_events") == 0)
 		return bpf_map__fd(owners->skeleton->maps.owner_events);
 	return -1;
+}
+
+/* Iterators are attached for as long as they are run. */
+bool
+owners_has(const struct owners *owners, const char *program)
+{
+	const struct bpf_object_skeleton *all = owners->skeleton->skeleton;
+
+	for (int i = 0; i < all->prog_cnt; i++) {
+		const struct bpf_program *prog = *all->progs[i].prog;
+
+		if (strcmp(all->progs[i].name, program) == 0)
+			return *all->progs[i].link != NULL ||
+			       (bpf_program__fd(prog) >= 0 &&
+				bpf_program__expected_attach_type(prog) ==
+				    BPF_TRACE_ITER);
+	}
+	return false;
 }
 
 int

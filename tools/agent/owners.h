@@ -40,6 +40,9 @@ int owners_load(struct owners *owners, int cgroup, bool near,
  */
 int owners_map_fd(const struct owners *owners, const char *name);
 
+/* Whether the kernel has taken the hook of this name. */
+bool owners_has(const struct owners *owners, const char *program);
+
 /* Ring buffer map of struct ebpftls_newcomer. */
 int owners_events_fd(const struct owners *owners);
 

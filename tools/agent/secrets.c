@@ -183,10 +183,12 @@ static int
 refused(struct failure *failure, int error)
 {
 	if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE,
-				    BPF_FUNC_get_attach_cookie, NULL) == 0)
-		return fail(failure, EBPFTLS_REASON_NOT_SUPPORTED,
-			    "no TLS secrets: this kernel has no BPF cookies, "
-			    "which came with Linux 5.15");
+				    BPF_FUNC_get_attach_cookie, NULL) == 0) {
+		fail(failure, EBPFTLS_REASON_NOT_SUPPORTED,
+		     "no TLS secrets: this kernel has no BPF cookies, which "
+		     "came with Linux 5.15");
+		return fail_remedy(failure, "boot a newer kernel");
+	}
 	return load_refused(failure, error, PROGRAM);
 }
 
@@ -573,6 +575,12 @@ secrets_load(struct failure *failure)
 		return NULL;
 	}
 	return secrets;
+}
+
+bool
+secrets_multi(const struct secrets *secrets)
+{
+	return secrets->multi;
 }
 
 int

@@ -28,6 +28,9 @@ int secrets_attach(struct secrets *secrets, int fd,
 		   const struct scan_result *result);
 void secrets_detach(struct secrets *secrets, int attachment);
 
+/* Whether one link holds all hooks of a file. */
+bool secrets_multi(const struct secrets *secrets);
+
 /* The ring buffer map for the consumer, and its size in bytes. */
 int secrets_ring_fd(const struct secrets *secrets);
 uint32_t secrets_ring_size(const struct secrets *secrets);

@@ -21,6 +21,7 @@
 
 #include "attach.h"
 #include "capture.h"
+#include "check.h"
 #include "clock.h"
 #include "discover.h"
 #include "ebpftls-control-io.h"
@@ -93,11 +94,20 @@ receive_request(struct session *session, struct failure *failure)
 
 /* Where the peer is, and from there where it wants to go. */
 static int
-enter_namespace(const struct session *session, struct failure *failure)
+enter_namespace(struct session *session, struct failure *failure)
 {
 	if (session->netns >= 0 && netns_enter_fd(session->netns, failure) != 0)
 		return -1;
 	return netns_enter(session->request.netns, failure);
+}
+
+/* Applications have words of their own for that. */
+static int
+fail_no_device(struct failure *failure)
+{
+	fail(failure, EBPFTLS_REASON_NO_SUCH_DEVICE, "%s", "");
+	return fail_remedy(failure, "\"ip link\" shows which there are; those "
+				    "of other namespaces are NAME@NAMESPACE");
 }
 
 static int
@@ -128,9 +138,12 @@ find_interface(struct session *session, struct failure *failure)
 		return fail(failure, EBPFTLS_REASON_OTHER, "rtnetlink: %s",
 			    strerror(-error));
 	if (!session->found)
-		return fail(failure, EBPFTLS_REASON_NO_SUCH_DEVICE, "%s", "");
-	if (!(session->link.flags & IFF_UP))
-		return fail(failure, EBPFTLS_REASON_NOT_UP, "%s", "");
+		return fail_no_device(failure);
+	if (!(session->link.flags & IFF_UP)) {
+		fail(failure, EBPFTLS_REASON_NOT_UP, "%s", "");
+		return fail_remedy(failure, "sudo ip link set %s up",
+				   session->link.name);
+	}
 	return 0;
 }
 
@@ -226,9 +239,16 @@ load(struct session *session, struct failure *failure)
 		       &config.own_socket, &size) != 0)
 		return fail(failure, EBPFTLS_REASON_OTHER, "SO_COOKIE: %s",
 			    strerror(errno));
-	if (load_owners(session, failure) != 0 ||
-	    load_capture(session, &config, failure) != 0 ||
-	    capture_make_rings(&session->capture, session->request.buffer_size,
+	return load_owners(session, failure) != 0 ||
+		       load_capture(session, &config, failure) != 0
+		   ? -1
+		   : 0;
+}
+
+static int
+make_buffer(struct session *session, struct failure *failure)
+{
+	if (capture_make_rings(&session->capture, session->request.buffer_size,
 			       failure) != 0)
 		return -1;
 	session->clock = clock_watch(&capture_shared(&session->capture)->clock);
@@ -254,30 +274,44 @@ attach_link(void *context, const struct link *link)
 	return error == -ENODEV ? 0 : error;
 }
 
+static void
+choose_programs(struct session *session)
+{
+	session->attachments.programs[0] =
+	    capture_ingress_fd(&session->capture);
+	session->attachments.programs[1] = capture_egress_fd(&session->capture);
+	session->attachments.loopback = capture_loopback_fd(&session->capture);
+}
+
+static int
+fail_attach(struct failure *failure, int error)
+{
+	if (error == -ENODEV)
+		return fail_no_device(failure);
+	if (error != -EADDRINUSE)
+		return fail_refused(failure, -error,
+				    "cannot attach the capture programs");
+	fail(
+	    failure, EBPFTLS_REASON_OTHER,
+	    "somebody's \"ingress\" qdisc is where this kernel's captures need "
+	    "a \"clsact\" qdisc, see tc(8)");
+	return fail_remedy(failure,
+			   "\"tc filter show dev INTERFACE ingress\" shows "
+			   "what it is for; its owner can have the same "
+			   "filters on a clsact qdisc");
+}
+
 static int
 attach(struct session *session, struct failure *failure)
 {
 	int error;
 
-	session->attachments.programs[0] =
-	    capture_ingress_fd(&session->capture);
-	session->attachments.programs[1] = capture_egress_fd(&session->capture);
-	session->attachments.loopback = capture_loopback_fd(&session->capture);
+	choose_programs(session);
 	if (session->any)
 		error = links_list(session->links, attach_link, session);
 	else
 		error = attach_add(&session->attachments, &session->link);
-	if (error == -ENODEV)
-		return fail(failure, EBPFTLS_REASON_NO_SUCH_DEVICE, "%s", "");
-	if (error == -EADDRINUSE)
-		return fail(
-		    failure, EBPFTLS_REASON_OTHER,
-		    "somebody's \"ingress\" qdisc is where this kernel's "
-		    "captures need a \"clsact\" qdisc, see tc(8)");
-	if (error != 0)
-		return fail_refused(failure, -error,
-				    "cannot attach the capture programs");
-	return 0;
+	return error == 0 ? 0 : fail_attach(failure, error);
 }
 
 static int
@@ -357,25 +391,25 @@ send_rings(const struct session *session)
 	return error;
 }
 
+/* Before /sys is another one. */
 static int
-set_up(struct session *session, const struct session_options *options,
-       struct failure *failure)
+resolve(struct session *session, struct failure *failure)
 {
-	/* the request first: who gets a refusal has sent it */
-	if (receive_request(session, failure) != 0 ||
-	    policy_admit(session->sock, options->group, &session->is_root,
-			 failure) != 0)
-		return -1;
-	/* before /sys is another one */
 	if (session->request.owners)
 		session->cgroup = owners_open_cgroup();
-	if (select_resolve(&session->selection, &session->request.wants,
-			   session->sock, session->cgroup, failure) != 0)
-		return -1;
-	if (enter_namespace(session, failure) != 0 ||
+	return select_resolve(&session->selection, &session->request.wants,
+			      session->sock, session->cgroup, failure);
+}
+
+static int
+set_up(struct session *session, struct failure *failure)
+{
+	if (resolve(session, failure) != 0 ||
+	    enter_namespace(session, failure) != 0 ||
 	    find_interface(session, failure) != 0 ||
 	    open_packet_socket(session, failure) != 0 ||
-	    load(session, failure) != 0 || attach(session, failure) != 0)
+	    load(session, failure) != 0 || make_buffer(session, failure) != 0 ||
+	    attach(session, failure) != 0)
 		return -1;
 	if (send_opened(session) != 0 || send_rings(session) != 0)
 		return fail(failure, EBPFTLS_REASON_OTHER, "%s",
@@ -577,15 +611,133 @@ serve(struct session *session)
 	}
 }
 
+/* --- a check ----------------------------------------------------------------
+ */
+
+/* Takes a step of a capture; false after it has told why that failed. */
+static bool
+try(struct session *session,
+    int (*step)(struct session *session, struct failure *failure))
+{
+	struct failure failure;
+
+	if (step(session, &failure) == 0)
+		return true;
+	check_failed(session->sock, EBPFTLS_STATE_NO, CHECK_PACKETS, &failure);
+	return false;
+}
+
+static int
+try_link(void *context, const struct link *link)
+{
+	struct session *session = context;
+	int error = attach_link(session, link);
+	struct failure failure;
+
+	if (error == 0)
+		return 0;
+	fail_attach(&failure, error);
+	check_failed_on(session->sock, link->name, &failure);
+	return 0;
+}
+
+/* Each interface, and for a moment only. */
+static int
+try_attach(struct session *session, struct failure *failure)
+{
+	struct attachments *attachments = &session->attachments;
+
+	choose_programs(session);
+	if (!session->any && attach(session, failure) != 0)
+		return -1;
+	if (session->any)
+		links_list(session->links, try_link, session);
+	if (attachments->count > 0)
+		check_tell(session->sock, EBPFTLS_STATE_OK, CHECK_PACKETS,
+			   "the capture programs load, and attach to %zu "
+			   "interface%s by %s",
+			   attachments->count,
+			   attachments->count == 1 ? "" : "s",
+			   attachments->clsact ? "TC filters" : "TCX links");
+	attach_close(attachments);
+	return 0;
+}
+
 static void
-refuse(int sock, const struct failure *failure)
+tell_owners(struct session *session)
+{
+	if (session->has_owners)
+		check_owners(session->sock, &session->owners);
+	else
+		check_failed(session->sock, EBPFTLS_STATE_NO, CHECK_PROCESSES,
+			     &session->no_owners);
+}
+
+/*
+ * All that is done for a capture, as far as one thing does not need another.
+ * The buffer is made when nothing is attached any more, so that no frames come.
+ */
+static void
+check(struct session *session)
+{
+	bool here;
+
+	if (!try(session, resolve) || !try(session, enter_namespace))
+		return;
+	here = try(session, find_interface) && try(session, open_packet_socket);
+	if (try(session, load)) {
+		if (here)
+			try(session, try_attach);
+		if (try(session, make_buffer))
+			check_buffer(session->sock, &session->capture);
+	}
+	if (session->request.owners)
+		tell_owners(session);
+	check_secrets(session->sock);
+	check_namespaces(session->sock);
+}
+
+/* --- the whole --------------------------------------------------------------
+ */
+
+static void
+refuse(const struct session *session, const struct failure *failure)
 {
 	union ebpftls_any_message message;
 
+	if (session->request.check) {
+		check_failed(session->sock, EBPFTLS_STATE_NO, CHECK_PACKETS,
+			     failure);
+		check_end(session->sock);
+		return;
+	}
 	memset(&message, 0, sizeof(message));
 	message.error.reason = failure->reason;
 	memcpy(message.error.text, failure->text, sizeof(message.error.text));
-	ebpftls_control_send(sock, &message, EBPFTLS_ERROR, NULL, 0);
+	ebpftls_control_send(session->sock, &message, EBPFTLS_ERROR, NULL, 0);
+}
+
+/* The request first: who gets a refusal has sent it. */
+static int
+run(struct session *session, const struct session_options *options)
+{
+	struct failure failure;
+
+	if (receive_request(session, &failure) == 0 &&
+	    policy_admit(session->sock, options->group, &session->is_root,
+			 &failure) == 0) {
+		if (session->request.check) {
+			check(session);
+			check_end(session->sock);
+			return 0;
+		}
+		if (set_up(session, &failure) == 0) {
+			serve(session);
+			return 0;
+		}
+	}
+	refuse(session, &failure);
+	return -1;
 }
 
 int
@@ -600,15 +752,10 @@ session_run(int sock, const struct session_options *options)
 		.clock = -1,
 		.packet = -1,
 	};
-	struct failure failure;
 	int result;
 
 	filter_init(&session.filter);
-	result = set_up(&session, options, &failure);
-	if (result == 0)
-		serve(&session);
-	else
-		refuse(sock, &failure);
+	result = run(&session, options);
 	people_close(session.people);
 	discover_close(session.discover);
 	secrets_close(session.secrets);

@@ -52,6 +52,7 @@ void command_synopsis(const struct command *self, FILE *to);
 __attribute__((format(printf, 1, 2))) int complain(const char *format, ...);
 
 int watch(const struct command *self, int argc, char **argv);
+int doctor(const struct command *self, int argc, char **argv);
 int run(const struct command *self, int argc, char **argv);
 
 #endif

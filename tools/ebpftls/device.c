@@ -10,33 +10,17 @@
 #include <string.h>
 
 #include "command.h"
+#include "library.h"
 
 /* How long packets may wait for others that are older: nobody notices. */
 #define TIMEOUT_MS 10
-
-/* Is ours the libpcap that the dynamic linker has found? */
-static bool
-library_is_ours(void)
-{
-	char text[PCAP_ERRBUF_SIZE];
-	pcap_if_t *all, *device;
-
-	if (pcap_findalldevs(&all, text) != 0)
-		return true;
-	device = all;
-	while (device != NULL &&
-	       strncmp(device->name, DEVICE_PREFIX, strlen(DEVICE_PREFIX)) != 0)
-		device = device->next;
-	pcap_freealldevs(all);
-	return device != NULL;
-}
 
 static void
 explain(pcap_t *pcap, const char *name, int status)
 {
 	const char *kind = pcap_statustostr(status), *text = pcap_geterr(pcap);
 
-	if (!library_is_ours())
+	if (!library_is_ours(pcap_findalldevs, pcap_freealldevs))
 		complain("the libpcap that was found (%s) knows no ebpftls "
 			 "devices: start this by build/run, or see \"ldconfig "
 			 "-p\" after make install",

@@ -40,6 +40,19 @@ static const struct command commands[] = {
 		  "capture there, by default on any" },
 	    },
 	},
+	{
+	    .name = "doctor",
+	    .rest = "[PROGRAM...]",
+	    .summary = "Says what can be captured here, by PROGRAM, and what "
+		       "helps where that is not all.",
+	    .run = doctor,
+	    .failed = 2,
+	    .misuse = 3,
+	    .options = {
+		{ "i", "interface", "IFACE", false,
+		  "look there, by default at any" },
+	    },
+	},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
