@@ -22,6 +22,7 @@ static const size_t sizes[] = {
 	[EBPFTLS_SECRETS_OFF] = sizeof(struct ebpftls_secrets_off),
 	[EBPFTLS_NOTE] = sizeof(struct ebpftls_note),
 	[EBPFTLS_PROCESS] = sizeof(struct ebpftls_process),
+	[EBPFTLS_HOOKED] = sizeof(struct ebpftls_hooked),
 };
 
 static bool

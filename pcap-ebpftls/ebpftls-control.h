@@ -19,6 +19,8 @@
  *	                  SECRETS_OFF and why; the capture goes on;
  *	                  after that NOTE, as often as something becomes of
  *	                  the secrets that their reader should know
+ *	module -> agent   HOOKED, a question about a process
+ *	agent -> module   HOOKED, its answer
  *
  * The connection is the capture: when either side closes it, the agent takes
  * everything down and exits.
@@ -55,6 +57,7 @@ enum ebpftls_message {
 	EBPFTLS_SECRETS_OFF,
 	EBPFTLS_NOTE,
 	EBPFTLS_PROCESS,
+	EBPFTLS_HOOKED,
 };
 
 /* Why there is no capture; each has its PCAP_ERROR_ code. */
@@ -195,6 +198,25 @@ struct ebpftls_process {
 	char container[EBPFTLS_CONTAINER_SIZE]; /* id */
 };
 
+enum ebpftls_answer {
+	EBPFTLS_NOT_KNOWN,
+	EBPFTLS_NOT_HOOKED,
+	EBPFTLS_IS_HOOKED,
+};
+
+/*
+ * Does this process have code mapped from which secrets are taken? The answer
+ * is the question with `answer` filled in. It holds for all that the process
+ * did before the question was sent; what it maps after that may change it.
+ */
+struct ebpftls_hooked {
+	struct ebpftls_header header;
+	uint32_t pid;
+	uint64_t start;
+	uint64_t number; /* which question of this process it is */
+	uint32_t answer; /* enum ebpftls_answer */
+};
+
 union ebpftls_any_message {
 	struct ebpftls_header header;
 	struct ebpftls_open open;
@@ -207,6 +229,7 @@ union ebpftls_any_message {
 	struct ebpftls_secrets_off secrets_off;
 	struct ebpftls_note note;
 	struct ebpftls_process process;
+	struct ebpftls_hooked hooked;
 };
 
 #endif

@@ -127,21 +127,37 @@ process_parse_cgroups(char *text, struct ebpftls_process *facts)
 	}
 }
 
+static bool
+read_stat(int folder, uint64_t start, uint32_t *parent)
+{
+	const uint64_t tick = SECOND / (uint64_t)sysconf(_SC_CLK_TCK);
+	char text[STAT_SIZE];
+	uint64_t ticks;
+
+	process_read_text(folder, "stat", text, sizeof(text));
+	return process_parse_stat(text, parent, &ticks) &&
+	       ticks == start / tick;
+}
+
+bool
+process_began(int folder, uint64_t start)
+{
+	uint32_t parent;
+
+	return read_stat(folder, start, &parent);
+}
+
 bool
 process_read(int folder, const struct ebpftls_newcomer *who,
 	     struct ebpftls_process *facts)
 {
-	const uint64_t tick = SECOND / (uint64_t)sysconf(_SC_CLK_TCK);
-	char text[STAT_SIZE], cgroups[CGROUPS_SIZE];
-	uint64_t ticks;
+	char cgroups[CGROUPS_SIZE];
 	uint32_t parent;
 
 	/* first, as the rest stays until the parent has heard of the end */
 	if (readlinkat(folder, "exe", facts->exe, sizeof(facts->exe) - 1) < 0)
 		facts->exe[0] = '\0';
-	process_read_text(folder, "stat", text, sizeof(text));
-	if (!process_parse_stat(text, &parent, &ticks) ||
-	    ticks != who->owner.start / tick) {
+	if (!read_stat(folder, who->owner.start, &parent)) {
 		memset(facts->exe, 0, sizeof(facts->exe));
 		return false;
 	}

@@ -33,6 +33,9 @@ bool process_read(int folder, const struct ebpftls_newcomer *who,
  */
 void process_read_command(int folder, struct ebpftls_process *facts);
 
+/* Whether it is the folder of the process that began then. */
+bool process_began(int folder, uint64_t start);
+
 /*
  * Reads as much of a file in it as there is room for, and puts a 0 behind that.
  * Returns how much it was: of a file that cannot be read, nothing.
