@@ -56,6 +56,7 @@ struct flow {
 	bool known;	/* `random` is */
 	bool early;	/* early data has been seen */
 	uint8_t random[EBPFTLS_RANDOM_SIZE];
+	struct ebpftls_end ends[2]; /* as the tuple's */
 	union {
 		struct ebpftls_tls_stream streams[2]; /* as the tuple's ends */
 		struct {
@@ -83,6 +84,7 @@ struct look {
 	struct ebpftls_flows *flows;
 	struct ebpftls_keys *keys;
 	struct ebpftls_need *need;
+	const struct ebpftls_end *ends; /* sender and receiver */
 	uint64_t time;
 	struct ebpftls_segment segment;
 	struct tuple tuple;
@@ -143,11 +145,25 @@ make_tuple(struct look *look)
 	tuple->protocol = segment->protocol;
 }
 
+/* The latest counts: sockets are handed on. */
+static void
+note_ends(struct look *look, struct flow *flow)
+{
+	for (int i = 0; i < 2; i++)
+		if (look->ends[i].here)
+			flow->ends[look->from ^ i] = look->ends[i];
+}
+
 static struct flow *
 find_flow(struct look *look)
 {
+	struct flow *flow;
+
 	make_tuple(look);
-	return ebpftls_table_find(&look->flows->table, &look->tuple);
+	flow = ebpftls_table_find(&look->flows->table, &look->tuple);
+	if (flow != NULL)
+		note_ends(look, flow);
+	return flow;
 }
 
 /* Begins to follow a handshake, instead of what was in its place. */
@@ -162,6 +178,7 @@ begin(struct look *look, struct flow *old, enum kind kind)
 	flow->since = look->time;
 	flow->client = look->from;
 	flow->kind = (uint8_t)kind;
+	note_ends(look, flow);
 	return flow;
 }
 
@@ -179,6 +196,7 @@ static void
 call_for(struct look *look, const struct flow *flow, uint16_t labels)
 {
 	memcpy(look->need->random, flow->random, sizeof(flow->random));
+	memcpy(look->need->ends, flow->ends, sizeof(flow->ends));
 	look->need->labels |= labels;
 }
 
@@ -273,6 +291,14 @@ begin_tls(struct look *look, struct flow *old)
 	return flow;
 }
 
+static void
+begin_older(struct look *look)
+{
+	look->flows->older++;
+	look->need->older = true;
+	memcpy(look->need->ends, look->ends, sizeof(look->need->ends));
+}
+
 /* Whether the ClientHello that begins here is of another connection. */
 static bool
 is_other_hello(const struct flow *flow, const struct ebpftls_segment *segment)
@@ -306,7 +332,8 @@ look_at_tcp(struct look *look)
 	if (begins && (flow == NULL || is_other_hello(flow, segment)))
 		flow = begin_tls(look, flow);
 	if (flow == NULL) {
-		look->flows->older += is_data && !meet(look);
+		if (is_data && !meet(look))
+			begin_older(look);
 		return;
 	}
 	follow_tls(look, flow);
@@ -469,16 +496,19 @@ look_at_udp(struct look *look)
 bool
 ebpftls_flows_packet(struct ebpftls_flows *flows, struct ebpftls_keys *keys,
 		     int linktype, const uint8_t *bytes, uint32_t caplen,
-		     uint64_t time, struct ebpftls_need *need)
+		     const struct ebpftls_end ends[2], uint64_t time,
+		     struct ebpftls_need *need)
 {
 	struct look look;
 
 	need->labels = 0;
+	need->older = false;
 	if (!ebpftls_packet_parse(&look.segment, linktype, bytes, caplen))
 		return false;
 	look.flows = flows;
 	look.keys = keys;
 	look.need = need;
+	look.ends = ends;
 	look.time = time;
 	look.collected = 0;
 	drop_old(flows, time);

@@ -33,6 +33,10 @@
 /* Processes of which the facts are remembered. */
 #define PEOPLE_MAX 8192
 
+/* Processes that the agent was asked about, and room for some names. */
+#define SOURCES_MAX 1024
+#define NAMES_SIZE  256
+
 /* More than this is never held back. */
 #define HOLD_BYTES ((size_t)64 << 20)
 
@@ -82,6 +86,34 @@ pcap_ebpftls_work(struct pcap_ebpftls *handle, uint64_t now)
 	ebpftls_savefiles_tick(&handle->savefiles, now);
 }
 
+static bool
+ask(void *context, const struct ebpftls_hooked *question)
+{
+	struct pcap_ebpftls *handle = context;
+
+	return ebpftls_client_ask(&handle->client, question) == 0;
+}
+
+static void
+take_answer(void *context, const struct ebpftls_hooked *answer)
+{
+	struct pcap_ebpftls *handle = context;
+
+	handle->answers++;
+	ebpftls_savefiles_answer(&handle->savefiles, answer);
+}
+
+/* Returns whether any came. */
+static bool
+read_answers(struct pcap_ebpftls *handle)
+{
+	const uint32_t before = handle->answers;
+	struct ebpftls_failure ignored;
+
+	ebpftls_client_check(&handle->client, &ignored);
+	return handle->answers != before;
+}
+
 /* Nobody is woken for a secret: see send() in bpf/secrets.bpf.c. */
 static uint64_t
 await_secrets(void *context, uint64_t until)
@@ -90,7 +122,8 @@ await_secrets(void *context, uint64_t until)
 	struct pcap_ebpftls *handle = context;
 	uint64_t now = pcap_ebpftls_monotonic();
 
-	while (!read_secrets(handle, now) && now < until) {
+	while (!read_secrets(handle, now) && !read_answers(handle) &&
+	       now < until) {
 		nanosleep(&pause, NULL);
 		now = pcap_ebpftls_monotonic();
 	}
@@ -109,12 +142,30 @@ add_text(char *text, size_t size, const char *format, ...)
 	va_end(args);
 }
 
+/* How many connections no process would have given secrets for. */
+static uint64_t
+count_without(struct pcap_ebpftls *handle, uint64_t *older,
+	      char names[NAMES_SIZE])
+{
+	struct ebpftls_savefiles *files = &handle->savefiles;
+	uint64_t count, older_without;
+
+	*older = ebpftls_flows_older(files->flows);
+	if (files->sources == NULL)
+		return 0;
+	count = ebpftls_sources_count(files->sources, &older_without, names,
+				      NAMES_SIZE);
+	*older -= older_without;
+	return count + older_without;
+}
+
 /* Why something in the file may stay encrypted; "" if there is no reason. */
 static void
 describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 {
 	const struct ebpftls_client *client = &handle->client;
-	uint64_t older;
+	uint64_t older, without;
+	char names[NAMES_SIZE];
 
 	text[0] = '\0';
 	if (handle->no_secrets.text[0] != '\0')
@@ -125,7 +176,7 @@ describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 			 client->no_owners);
 	if (handle->savefiles.flows == NULL)
 		return;
-	older = ebpftls_flows_older(handle->savefiles.flows);
+	without = count_without(handle, &older, names);
 	if (handle->savefiles.late != 0)
 		add_text(text, size,
 			 "%" PRIu64 " packets stand before TLS secrets that "
@@ -139,6 +190,10 @@ describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 			 "%" PRIu64 " TLS connections are older than the "
 			 "capture\n",
 			 older);
+	if (without != 0)
+		add_text(text, size,
+			 "%" PRIu64 " TLS connections are not hooked: %s\n",
+			 without, names);
 	if (client->notes != 0)
 		add_text(text, size,
 			 "%" PRIu32 " files without TLS hooks: %s\n",
@@ -185,6 +240,7 @@ int
 pcap_ebpftls_meet_people(struct pcap_ebpftls *handle)
 {
 	handle->client.process = learn;
+	handle->client.hooked = take_answer;
 	handle->client.context = handle;
 	if (handle->device.naming == 0 || handle->people != NULL)
 		return 0;
@@ -226,8 +282,10 @@ forget_secrets(struct ebpftls_savefiles *files)
 {
 	ebpftls_keys_free(files->keys);
 	ebpftls_flows_free(files->flows);
+	ebpftls_sources_free(files->sources);
 	files->keys = NULL;
 	files->flows = NULL;
+	files->sources = NULL;
 }
 
 static int
@@ -241,6 +299,8 @@ begin_savefiles(struct pcap_ebpftls *handle)
 		forget_secrets(files);
 		return -ENOMEM;
 	}
+	files->sources = ebpftls_sources_new(SOURCES_MAX);
+	files->ask = ask;
 	files->hold = handle->device.hold_ms * MILLISECOND;
 	files->hold_bytes = HOLD_BYTES;
 	files->await = await_secrets;

@@ -61,6 +61,7 @@ struct pcap_ebpftls {
 	int secrets_fd;
 	struct ebpftls_secret_ring secrets;
 	uint32_t secrets_lost;
+	uint32_t answers;	       /* about processes, from the agent */
 	struct ebpftls_people *people; /* NULL: packets have no owners */
 	uint64_t boot; /* wall clock time of the machine's start */
 	int keylog;    /* descriptor, or -1 */

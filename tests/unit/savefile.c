@@ -140,11 +140,13 @@ static unsigned int looks;
 bool
 ebpftls_flows_packet(struct ebpftls_flows *unused, struct ebpftls_keys *unused2,
 		     int linktype, const uint8_t *bytes, uint32_t caplen,
-		     uint64_t time, struct ebpftls_need *need)
+		     const struct ebpftls_end ends[2], uint64_t time,
+		     struct ebpftls_need *need)
 {
 	struct connection *c;
 
 	(void)unused, (void)unused2, (void)linktype, (void)time;
+	memcpy(need->ends, ends, sizeof(need->ends));
 	looks++;
 	if (caplen < 4 || (bytes[0] != 'h' && bytes[0] != 'n'))
 		return false;
