@@ -30,6 +30,7 @@ static const size_t sizes[] = {
 	[EBPFTLS_SECRETS_OFF] = sizeof(struct ebpftls_secrets_off),
 	[EBPFTLS_NOTE] = sizeof(struct ebpftls_note),
 	[EBPFTLS_PROCESS] = sizeof(struct ebpftls_process),
+	[EBPFTLS_HOOKED] = sizeof(struct ebpftls_hooked),
 };
 
 #define TEXT(type, message, text)                                    \
@@ -210,7 +211,7 @@ round_trips(void)
 	static const size_t descriptors[] = { 0, 1, 7, EBPFTLS_RINGS_MAX };
 
 	connect_both();
-	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_PROCESS; type++)
+	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_HOOKED; type++)
 		for (int i = 0; i < 4; i++)
 			one_trip((enum ebpftls_message)type, descriptors[i]);
 	close_both();
@@ -249,7 +250,7 @@ wrong_length(void)
 	char bytes[2 * sizeof(union ebpftls_any_message)];
 
 	connect_both();
-	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_PROCESS; type++) {
+	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_HOOKED; type++) {
 		union ebpftls_any_message message =
 		    example((enum ebpftls_message)type);
 
@@ -267,7 +268,7 @@ static void
 wrong_header(void)
 {
 	connect_both();
-	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_PROCESS; type++) {
+	for (int type = EBPFTLS_OPEN; type <= EBPFTLS_HOOKED; type++) {
 		const union ebpftls_any_message good =
 		    example((enum ebpftls_message)type);
 		union ebpftls_any_message bad[8];
@@ -279,7 +280,7 @@ wrong_header(void)
 		bad[2].header.version = EBPFTLS_CONTROL_VERSION + 1;
 		bad[3].header.version = 0;
 		bad[4].header.type = 0;
-		bad[5].header.type = EBPFTLS_PROCESS + 1;
+		bad[5].header.type = EBPFTLS_HOOKED + 1;
 		bad[6].header.type = UINT16_MAX;
 		bad[7].header.size++;
 		for (int i = 0; i < 8; i++)
