@@ -16,7 +16,7 @@
 #define MET_FACTOR	 4 /* connections remembered, for each handshake */
 #define HANDSHAKE_MAX	 UINT64_C(60000000000) /* nanoseconds */
 #define RANDOM_IN_RECORD (5 + 4 + 2)
-#define COLLECT_MAX	 2    /* packets of one datagram to be decrypted */
+#define COLLECT_MAX	 4    /* packets of one datagram to be decrypted */
 #define FIRST_LEN	 1200 /* of a client's at least: RFC 9000, 14.1 */
 
 #define BIT(label) (UINT16_C(1) << EBPFTLS_##label)
@@ -377,7 +377,11 @@ set_quic_random(struct look *look, struct flow *flow)
 		set_random(look, flow, random);
 }
 
-/* Derives keys, which is dear: who sends the packets cannot ask for many. */
+/*
+ * Derives keys, which is dear: who sends the packets cannot ask for many. A
+ * ClientHello with keys for quantum computers takes two or three packets; with
+ * segmentation offload they are seen as one datagram.
+ */
 static bool
 collect(struct look *look, struct ebpftls_quic_hello *hello,
 	const struct ebpftls_quic_packet *packet,
