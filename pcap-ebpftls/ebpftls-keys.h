@@ -23,7 +23,6 @@ struct ebpftls_keys_entry {
 	uint16_t have;
 	bool captured; /* its ClientHello is among the packets */
 	bool written;  /* the savefiles have what it has: theirs to set */
-	bool without;  /* it was counted as one that gets none: likewise */
 };
 
 struct ebpftls_keys;

@@ -167,8 +167,6 @@ put_line(struct ebpftls_savefile *save,
 
 	if (output->failed)
 		return;
-	if (room != NULL && room->vain)
-		ebpftls_sources_mistrust(save->files->sources);
 	if (room != NULL &&
 	    ebpftls_output_fill_room(output, room, line, length))
 		return;
@@ -278,17 +276,17 @@ is_vain(const struct ebpftls_savefile *save, const struct held *held)
 	return entry == NULL || entry->have == 0;
 }
 
-/* Once, of all packets in all files. */
+/* Whether it has none at all, so far. */
 static void
-count_without(struct ebpftls_savefiles *files, const struct ebpftls_need *need)
+note_lack(struct ebpftls_savefiles *files, const struct ebpftls_need *need,
+	  bool vain)
 {
-	struct ebpftls_keys_entry *entry =
+	const struct ebpftls_keys_entry *entry =
 	    ebpftls_keys_find(files->keys, need->random);
 
-	if (entry == NULL || entry->without)
-		return;
-	entry->without = true;
-	ebpftls_sources_without(files->sources, need->ends);
+	if (files->sources != NULL && (entry == NULL || entry->have == 0))
+		ebpftls_sources_lack(files->sources, need->random, need->ends,
+				     vain, files->now);
 }
 
 /* Puts before a packet what can be put there. */
@@ -306,8 +304,7 @@ make_way(struct ebpftls_savefile *save, const struct ebpftls_need *need,
 					       save->files->now);
 		room->vain = vain;
 	}
-	if (room->vain)
-		count_without(save->files, need);
+	note_lack(save->files, need, room->vain);
 	if ((need->labels & ~room->need.labels) != 0)
 		room->since = save->files->now;
 	room->need.labels |= need->labels;
@@ -385,6 +382,15 @@ ask(struct ebpftls_savefile *save)
 	if (files->sources != NULL && files->now >= held->since + EBPFTLS_LOOK)
 		ebpftls_sources_ask(files->sources, held->need.ends,
 				    held->asked, files->ask, files->context);
+}
+
+/* For what is said at the end, of those that went before it was known. */
+static void
+ask_rest(struct ebpftls_savefiles *files, uint64_t until)
+{
+	if (files->sources != NULL)
+		ebpftls_sources_ask_rest(files->sources, until, files->ask,
+					 files->context);
 }
 
 static void
@@ -636,8 +642,6 @@ note_older(struct ebpftls_savefiles *files, const struct ebpftls_need *need,
 		return;
 	meet_owners(files, record);
 	ebpftls_sources_older(files->sources, need->ends);
-	ebpftls_sources_ask(files->sources, need->ends, 0, files->ask,
-			    files->context);
 }
 
 /*
@@ -804,6 +808,7 @@ await_all(struct ebpftls_savefiles *files)
 	struct ebpftls_savefile *save;
 	uint64_t until;
 
+	ask_rest(files, UINT64_MAX);
 	do {
 		until = 0;
 		for (save = files->first; save != NULL; save = save->next) {
@@ -934,6 +939,8 @@ ebpftls_savefiles_secret(struct ebpftls_savefiles *files,
 	ebpftls_savefiles_lock(files);
 	files->now = now;
 	new = ebpftls_keys_add(files->keys, secret) != NULL;
+	if (new && files->sources != NULL)
+		ebpftls_sources_came(files->sources, secret->random);
 	if (new)
 		entry = ebpftls_keys_find(files->keys, secret->random);
 	if (entry != NULL && entry->written)
@@ -969,6 +976,8 @@ ebpftls_savefiles_tick(struct ebpftls_savefiles *files, uint64_t now)
 		if (now >= save->output.since + OUTPUT_AGE)
 			ebpftls_output_write(&save->output);
 	}
+	if (now > EBPFTLS_LOOK)
+		ask_rest(files, now - EBPFTLS_LOOK);
 	discard_ended(files);
 	ebpftls_savefiles_unlock(files);
 }

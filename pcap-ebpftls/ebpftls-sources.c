@@ -10,7 +10,8 @@
 #include "ebpftls-table.h"
 
 #define OPEN_MAX  32   /* questions; so many always fit into the socket */
-#define OLDER_MAX 1024 /* connections whose processes are remembered */
+#define LACKS_MAX 1024 /* connections that are remembered */
+#define OLDER_MAX 1024 /* likewise */
 
 /* Which process; no other has had both. */
 struct key {
@@ -28,6 +29,18 @@ struct source {
 	bool named;		    /* has a connection that was counted */
 };
 
+/* A connection without secrets, so far. */
+struct lack {
+	struct ebpftls_node node;
+	uint8_t random[EBPFTLS_RANDOM_SIZE]; /* the key */
+	struct ebpftls_end ends[2];
+	uint64_t since;
+	bool vain;
+	bool asked; /* and so have been all that are older */
+};
+
+_Static_assert(offsetof(struct lack, random) == sizeof(struct ebpftls_node),
+	       "place of the key");
 _Static_assert(offsetof(struct source, key) == sizeof(struct ebpftls_node),
 	       "place of the key");
 
@@ -36,8 +49,10 @@ struct ebpftls_sources {
 	uint64_t asked;
 	uint32_t open;
 	bool mistrusted;
-	uint64_t without;
+	struct ebpftls_table lacks;
+	struct ebpftls_sources_sums sums; /* of those that gave way */
 	uint32_t older;
+	uint32_t older_asked;
 	struct ebpftls_end older_ends[OLDER_MAX][2];
 };
 
@@ -49,9 +64,11 @@ ebpftls_sources_new(size_t limit)
 	if (sources == NULL)
 		return NULL;
 	if (ebpftls_table_init(&sources->table, limit, sizeof(struct source),
-			       sizeof(struct key)))
+			       sizeof(struct key)) &&
+	    ebpftls_table_init(&sources->lacks, LACKS_MAX, sizeof(struct lack),
+			       EBPFTLS_RANDOM_SIZE))
 		return sources;
-	free(sources);
+	ebpftls_sources_free(sources);
 	return NULL;
 }
 
@@ -61,6 +78,7 @@ ebpftls_sources_free(struct ebpftls_sources *sources)
 	if (sources == NULL)
 		return;
 	ebpftls_table_free(&sources->table);
+	ebpftls_table_free(&sources->lacks);
 	free(sources);
 }
 
@@ -172,13 +190,13 @@ ebpftls_sources_none(const struct ebpftls_sources *sources,
 	return any;
 }
 
-void
-ebpftls_sources_mistrust(struct ebpftls_sources *sources)
-{
-	sources->mistrusted = true;
-}
-
 /* --- what is said at the end ---------------------------------------------- */
+
+static bool
+is_unhooked(const struct ebpftls_sources *sources, const struct lack *lack)
+{
+	return lack->vain || ebpftls_sources_none(sources, lack->ends, 0);
+}
 
 static void
 name(struct ebpftls_sources *sources, const struct ebpftls_end ends[2])
@@ -192,12 +210,46 @@ name(struct ebpftls_sources *sources, const struct ebpftls_end ends[2])
 	}
 }
 
-void
-ebpftls_sources_without(struct ebpftls_sources *sources,
-			const struct ebpftls_end ends[2])
+static void
+add_up(struct ebpftls_sources *sources, const struct lack *lack,
+       struct ebpftls_sources_sums *sums)
 {
-	sources->without++;
-	name(sources, ends);
+	if (is_unhooked(sources, lack)) {
+		sums->unhooked++;
+		name(sources, lack->ends);
+	} else {
+		sums->others++;
+	}
+}
+
+void
+ebpftls_sources_lack(struct ebpftls_sources *sources,
+		     const uint8_t random[EBPFTLS_RANDOM_SIZE],
+		     const struct ebpftls_end ends[2], bool vain, uint64_t now)
+{
+	struct ebpftls_table *table = &sources->lacks;
+	struct lack *lack = ebpftls_table_find(table, random);
+
+	if (lack != NULL)
+		return;
+	if (table->count == table->limit)
+		add_up(sources, (struct lack *)table->oldest, &sources->sums);
+	lack = ebpftls_table_add(table, random);
+	memcpy(lack->ends, ends, sizeof(lack->ends));
+	lack->vain = vain;
+	lack->since = now;
+}
+
+void
+ebpftls_sources_came(struct ebpftls_sources *sources,
+		     const uint8_t random[EBPFTLS_RANDOM_SIZE])
+{
+	struct lack *lack = ebpftls_table_find(&sources->lacks, random);
+
+	if (lack == NULL)
+		return;
+	sources->mistrusted |= lack->vain;
+	ebpftls_table_drop(&sources->lacks, lack);
 }
 
 void
@@ -207,6 +259,25 @@ ebpftls_sources_older(struct ebpftls_sources *sources,
 	if (sources->older < OLDER_MAX)
 		memcpy(sources->older_ends[sources->older++], ends,
 		       sizeof(sources->older_ends[0]));
+}
+
+void
+ebpftls_sources_ask_rest(struct ebpftls_sources *sources, uint64_t until,
+			 ebpftls_sources_asker *ask, void *context)
+{
+	struct lack *lack = (struct lack *)sources->lacks.newest;
+
+	while (lack != NULL && lack->since > until)
+		lack = (struct lack *)lack->node.older;
+	for (; lack != NULL && !lack->asked;
+	     lack = (struct lack *)lack->node.older) {
+		ebpftls_sources_ask(sources, lack->ends, 0, ask, context);
+		lack->asked = true;
+	}
+	while (sources->older_asked < sources->older)
+		ebpftls_sources_ask(sources,
+				    sources->older_ends[sources->older_asked++],
+				    0, ask, context);
 }
 
 /* Whether a list with a comma between has it. */
@@ -239,18 +310,21 @@ add_name(char *names, size_t size, const struct source *source)
 	strncat(names, text, length);
 }
 
-uint64_t
-ebpftls_sources_count(struct ebpftls_sources *sources, uint64_t *older,
-		      char *names, size_t size)
+void
+ebpftls_sources_sum(struct ebpftls_sources *sources,
+		    struct ebpftls_sources_sums *sums, char *names, size_t size)
 {
 	const struct ebpftls_node *node;
 
-	*older = 0;
+	*sums = sources->sums;
+	for (node = sources->lacks.oldest; node != NULL; node = node->newer)
+		add_up(sources, (const void *)node, sums);
 	for (uint32_t i = 0; i < sources->older; i++)
 		if (ebpftls_sources_none(sources, sources->older_ends[i], 0)) {
 			name(sources, sources->older_ends[i]);
-			++*older;
+			sums->older++;
 		}
+	sums->unhooked += sums->older;
 	names[0] = '\0';
 	for (node = sources->table.oldest; node != NULL; node = node->newer) {
 		const struct source *source = (const void *)node;
@@ -258,5 +332,4 @@ ebpftls_sources_count(struct ebpftls_sources *sources, uint64_t *older,
 		if (source->named && source->owner.pid != 0)
 			add_name(names, size, source);
 	}
-	return sources->without;
 }

@@ -48,24 +48,45 @@ void ebpftls_sources_learn(struct ebpftls_sources *sources,
 bool ebpftls_sources_none(const struct ebpftls_sources *sources,
 			  const struct ebpftls_end ends[2], uint64_t since);
 
-/*
- * Secrets came where there were to be none: somebody hands on what others
- * have encrypted. From now on nothing is said of any process.
- */
-void ebpftls_sources_mistrust(struct ebpftls_sources *sources);
+/* --- what is said at the end --- */
 
-/* Counts a connection of which that was true, or one that began too early. */
-void ebpftls_sources_without(struct ebpftls_sources *sources,
-			     const struct ebpftls_end ends[2]);
+/*
+ * A packet of this connection was written without its secrets, or with room
+ * for them; `vain`: as none will come. Allocates nothing.
+ */
+void ebpftls_sources_lack(struct ebpftls_sources *sources,
+			  const uint8_t random[EBPFTLS_RANDOM_SIZE],
+			  const struct ebpftls_end ends[2], bool vain,
+			  uint64_t now);
+
+/*
+ * Secrets of it came after all. If there were to be none, somebody hands on
+ * what others have encrypted: from then on nothing is said of any process.
+ */
+void ebpftls_sources_came(struct ebpftls_sources *sources,
+			  const uint8_t random[EBPFTLS_RANDOM_SIZE]);
+
+/* A connection that began before the capture. */
 void ebpftls_sources_older(struct ebpftls_sources *sources,
 			   const struct ebpftls_end ends[2]);
 
+/* Asks, once, about the connections that were noted up to `until`. */
+void ebpftls_sources_ask_rest(struct ebpftls_sources *sources, uint64_t until,
+			      ebpftls_sources_asker *ask, void *context);
+
+/* How many connections there are without secrets. */
+struct ebpftls_sources_sums {
+	uint64_t unhooked; /* no process would have given any */
+	uint64_t older;	   /* of these; of them, as many as are remembered */
+	uint64_t others;   /* that are not older */
+};
+
 /*
- * How many connections have no secrets because no process gives any, the
- * `older` ones among them apart; and the names of these processes, a comma
- * between, in valid UTF-8, cut where there is no room.
+ * The names are those of the processes that give none, a comma between, in
+ * valid UTF-8, cut where there is no room.
  */
-uint64_t ebpftls_sources_count(struct ebpftls_sources *sources, uint64_t *older,
-			       char *names, size_t size);
+void ebpftls_sources_sum(struct ebpftls_sources *sources,
+			 struct ebpftls_sources_sums *sums, char *names,
+			 size_t size);
 
 #endif

@@ -142,30 +142,14 @@ add_text(char *text, size_t size, const char *format, ...)
 	va_end(args);
 }
 
-/* How many connections no process would have given secrets for. */
-static uint64_t
-count_without(struct pcap_ebpftls *handle, uint64_t *older,
-	      char names[NAMES_SIZE])
-{
-	struct ebpftls_savefiles *files = &handle->savefiles;
-	uint64_t count, older_without;
-
-	*older = ebpftls_flows_older(files->flows);
-	if (files->sources == NULL)
-		return 0;
-	count = ebpftls_sources_count(files->sources, &older_without, names,
-				      NAMES_SIZE);
-	*older -= older_without;
-	return count + older_without;
-}
-
 /* Why something in the file may stay encrypted; "" if there is no reason. */
 static void
 describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 {
 	const struct ebpftls_client *client = &handle->client;
-	uint64_t older, without;
+	struct ebpftls_sources_sums sums;
 	char names[NAMES_SIZE];
+	uint64_t older;
 
 	text[0] = '\0';
 	if (handle->no_secrets.text[0] != '\0')
@@ -176,7 +160,9 @@ describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 			 client->no_owners);
 	if (handle->savefiles.flows == NULL)
 		return;
-	without = count_without(handle, &older, names);
+	ebpftls_sources_sum(handle->savefiles.sources, &sums, names,
+			    sizeof(names));
+	older = ebpftls_flows_older(handle->savefiles.flows) - sums.older;
 	if (handle->savefiles.late != 0)
 		add_text(text, size,
 			 "%" PRIu64 " packets stand before TLS secrets that "
@@ -190,10 +176,14 @@ describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 			 "%" PRIu64 " TLS connections are older than the "
 			 "capture\n",
 			 older);
-	if (without != 0)
+	if (sums.unhooked != 0)
 		add_text(text, size,
 			 "%" PRIu64 " TLS connections are not hooked: %s\n",
-			 without, names);
+			 sums.unhooked, names);
+	if (sums.others != 0)
+		add_text(text, size,
+			 "%" PRIu64 " other TLS connections have no secrets\n",
+			 sums.others);
 	if (client->notes != 0)
 		add_text(text, size,
 			 "%" PRIu32 " files without TLS hooks: %s\n",
@@ -276,7 +266,7 @@ pcap_ebpftls_open_keylog(pcap_t *p)
 	return 0;
 }
 
-/* Without these two no packet needs anything. */
+/* Without these no packet needs anything. */
 static void
 forget_secrets(struct ebpftls_savefiles *files)
 {
@@ -295,11 +285,12 @@ begin_savefiles(struct pcap_ebpftls *handle)
 
 	files->keys = ebpftls_keys_new(CONNECTIONS_MAX);
 	files->flows = ebpftls_flows_new(FLOWS_MAX);
-	if (files->keys == NULL || files->flows == NULL) {
+	files->sources = ebpftls_sources_new(SOURCES_MAX);
+	if (files->keys == NULL || files->flows == NULL ||
+	    files->sources == NULL) {
 		forget_secrets(files);
 		return -ENOMEM;
 	}
-	files->sources = ebpftls_sources_new(SOURCES_MAX);
 	files->ask = ask;
 	files->hold = handle->device.hold_ms * MILLISECOND;
 	files->hold_bytes = HOLD_BYTES;

@@ -633,16 +633,16 @@ set_up_asking(void)
 	questions = 0;
 }
 
-static uint64_t
-count_without(void)
+/* Connections without secrets, of hooked programs or others. */
+static bool
+are_without(uint64_t unhooked, uint64_t others)
 {
-	uint64_t older;
+	struct ebpftls_sources_sums sums;
 	char names[64];
-	uint64_t count =
-	    ebpftls_sources_count(files.sources, &older, names, sizeof(names));
 
-	check(older == 0 && strcmp(names, count > 0 ? "silent" : "") == 0);
-	return count;
+	ebpftls_sources_sum(files.sources, &sums, names, sizeof(names));
+	return sums.unhooked == unhooked && sums.others == others &&
+	       strcmp(names, unhooked > 0 ? "silent" : "") == 0;
 }
 
 static bool
@@ -691,7 +691,7 @@ nobody_gives(void)
 	needs(save, 1, 0x10);
 	check(ebpftls_savefile_flush(save) == 0);
 	check(is_shape(pipe_shape(), "n1"));
-	check(files.late == 0 && questions == 2 && count_without() == 2);
+	check(files.late == 0 && questions == 2 && are_without(2, 0));
 	ebpftls_savefiles_close(&files);
 	ebpftls_sources_free(files.sources);
 	close(pipe_end);
@@ -724,7 +724,9 @@ somebody_gives(void)
 	later(EBPFTLS_LOOK);
 	check(questions == 2 && is_holding());
 	later(HOLD);
-	check(!is_holding() && files.late == 1 && count_without() == 0);
+	check(!is_holding() && files.late == 1 && are_without(0, 1));
+	secret(3, 2);
+	check(are_without(0, 0));
 	ebpftls_savefiles_close(&files);
 	ebpftls_sources_free(files.sources);
 	close(pipe_end);
@@ -751,7 +753,7 @@ not_asked(void)
 	later(EBPFTLS_LOOK);
 	check(questions == 1 && is_holding());
 	later(HOLD);
-	check(!is_holding() && count_without() == 0);
+	check(!is_holding() && are_without(0, 1));
 	ebpftls_savefiles_close(&files);
 	ebpftls_sources_free(files.sources);
 	close(pipe_end);
@@ -778,6 +780,32 @@ mistaken(void)
 	check(questions == 1 && is_holding());
 	check(ebpftls_savefile_flush(save) == 0);
 	check(is_shape(file_shape(), "H I h1 R1 n1 R0 n2"));
+	ebpftls_savefiles_close(&files);
+	ebpftls_sources_free(files.sources);
+	fclose(file);
+}
+
+/* What a flush let go is asked about for the statistics, if it has to be. */
+static void
+flushed_before_asked(void)
+{
+	FILE *file = fopen(path, "w");
+	struct ebpftls_savefile *save;
+
+	set_up_asking();
+	save = begin(file);
+	for (uint8_t i = 1; i <= 3; i++)
+		needs(save, i, 0x0c);
+	check(ebpftls_savefile_flush(save) == 0);
+	secret(2, 2);
+	later(1);
+	check(questions == 0 && are_without(0, 2));
+	later(EBPFTLS_LOOK);
+	check(questions == 1);
+	answer(EBPFTLS_NOT_HOOKED);
+	check(are_without(2, 0));
+	later(EBPFTLS_LOOK);
+	check(questions == 1);
 	ebpftls_savefiles_close(&files);
 	ebpftls_sources_free(files.sources);
 	fclose(file);
@@ -1967,6 +1995,7 @@ static const struct check_case cases[] = {
 	{ "somebody gives secrets", somebody_gives },
 	{ "secrets that are waited for unasked", not_asked },
 	{ "secrets where there were to be none", mistaken },
+	{ "who is asked about after a flush", flushed_before_asked },
 	{ "the end does not wait for nothing", end_does_not_wait },
 	{ "too late in a pipe", late_in_pipe },
 	{ "too late in a file", late_in_file },

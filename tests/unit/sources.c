@@ -176,16 +176,75 @@ many(void)
 	ebpftls_sources_free(sources);
 }
 
+static const uint8_t *
+random_of(uint32_t number)
+{
+	static uint8_t random[EBPFTLS_RANDOM_SIZE];
+
+	memcpy(random, &number, sizeof(number));
+	return random;
+}
+
+/* A connection of these two has no secrets. */
+static void
+lack(uint32_t number, struct ebpftls_end a, struct ebpftls_end b, bool vain,
+     uint64_t now)
+{
+	const struct ebpftls_end ends[2] = { a, b };
+
+	ebpftls_sources_lack(sources, random_of(number), ends, vain, now);
+}
+
+static bool
+is_sum(uint64_t unhooked, uint64_t older, uint64_t others, const char *wanted)
+{
+	struct ebpftls_sources_sums sums;
+	char text[64];
+
+	ebpftls_sources_sum(sources, &sums, text, sizeof(text));
+	return sums.unhooked == unhooked && sums.older == older &&
+	       sums.others == others && strcmp(text, wanted) == 0;
+}
+
 static void
 mistrust(void)
 {
 	begin();
+	meet(1, "java");
 	asks(process(1), elsewhere, 0);
 	answer(0, EBPFTLS_NOT_HOOKED);
-	check(is_none(process(1), elsewhere, 0));
-	ebpftls_sources_mistrust(sources);
+	lack(7, process(1), elsewhere, false, 0);
+	ebpftls_sources_came(sources, random_of(7));
+	check(is_none(process(1), elsewhere, 0) && is_sum(0, 0, 0, ""));
+	lack(8, process(1), elsewhere, true, 0);
+	lack(9, process(1), elsewhere, true, 0);
+	check(is_sum(2, 0, 0, "java"));
+	ebpftls_sources_came(sources, random_of(8));
 	check(!is_none(process(1), elsewhere, 0));
 	check(asks(process(2), elsewhere, 0) == 0);
+	ebpftls_sources_free(sources);
+}
+
+/* Of each connection it is told once; of very many too. */
+static void
+sums(void)
+{
+	begin();
+	meet(1, "java");
+	meet(2, "curl");
+	for (uint32_t i = 0; i < 3000; i++)
+		lack(i, process(i % 3), elsewhere, false, i);
+	lack(2999, process(1), elsewhere, false, 3000);
+	check(is_sum(0, 0, 3000, "") && count == 0);
+	ebpftls_sources_ask_rest(sources, 2997, ask, &count);
+	check(count == 2);
+	ebpftls_sources_ask_rest(sources, UINT64_MAX, ask, &count);
+	check(count == 2);
+	for (uint32_t i = 0; i < 2; i++)
+		answer(i, questions[1 - i].pid == 1 ? EBPFTLS_NOT_HOOKED
+						    : EBPFTLS_IS_HOOKED);
+	/* those that are remembered, of which process 1 has a third */
+	check(is_sum(341, 0, 2659, "java") || is_sum(342, 0, 2658, "java"));
 	ebpftls_sources_free(sources);
 }
 
@@ -193,12 +252,10 @@ mistrust(void)
 static void
 names(void)
 {
-	const struct ebpftls_end first[2] = { process(1), process(2) };
-	const struct ebpftls_end second[2] = { process(3), elsewhere };
 	const struct ebpftls_end old[2] = { process(4), elsewhere };
 	const struct ebpftls_end given[2] = { process(5), elsewhere };
-	char text[64], little[8];
-	uint64_t older;
+	struct ebpftls_sources_sums all;
+	char little[8];
 
 	begin();
 	meet(1, "java");
@@ -206,16 +263,18 @@ names(void)
 	meet(3, "java");
 	meet(4, "old");
 	meet(5, "curl");
-	ebpftls_sources_without(sources, first);
-	ebpftls_sources_without(sources, second);
-	check(asks(process(4), process(5), 0) == 2);
-	answer(1, EBPFTLS_NOT_HOOKED);
-	answer(0, EBPFTLS_IS_HOOKED);
+	lack(1, process(1), process(2), true, 0);
+	lack(2, process(3), elsewhere, true, 0);
 	ebpftls_sources_older(sources, old);
 	ebpftls_sources_older(sources, given);
-	check(ebpftls_sources_count(sources, &older, text, sizeof(text)) == 2);
-	check(older == 1 && strcmp(text, "java, ja, old") == 0);
-	ebpftls_sources_count(sources, &older, little, sizeof(little));
+	ebpftls_sources_ask_rest(sources, 0, ask, &count);
+	check(count == 5);
+	for (uint32_t i = 0; i < count; i++)
+		answer(i, questions[count - 1 - i].pid == 5
+			      ? EBPFTLS_IS_HOOKED
+			      : EBPFTLS_NOT_HOOKED);
+	check(is_sum(3, 1, 0, "java, ja, old"));
+	ebpftls_sources_sum(sources, &all, little, sizeof(little));
 	check(strcmp(little, "java") == 0);
 	ebpftls_sources_free(sources);
 }
@@ -230,6 +289,7 @@ main(void)
 		{ "answers to other questions", other_answers },
 		{ "many questions", many },
 		{ "secrets where there were to be none", mistrust },
+		{ "connections without secrets", sums },
 		{ "names of programs", names },
 		{ NULL, NULL },
 	};
