@@ -202,6 +202,7 @@ enum ebpftls_answer {
 	EBPFTLS_NOT_KNOWN,
 	EBPFTLS_NOT_HOOKED,
 	EBPFTLS_IS_HOOKED,
+	EBPFTLS_HAS_ENDED, /* what it gave is in the ring */
 };
 
 /*

@@ -36,6 +36,7 @@ struct lack {
 	struct ebpftls_end ends[2];
 	uint64_t since;
 	bool vain;
+	bool unhooked;
 	bool asked; /* and so have been all that are older */
 };
 
@@ -166,36 +167,46 @@ ebpftls_sources_learn(struct ebpftls_sources *sources,
 
 static bool
 gives_none(const struct ebpftls_sources *sources, const struct ebpftls_end *end,
-	   uint64_t since)
+	   uint64_t since, bool ended)
 {
 	const struct source *source = find(sources, end->pid, end->start);
 
 	return source != NULL && source->answered > since &&
-	       source->answer == EBPFTLS_NOT_HOOKED;
+	       (source->answer == EBPFTLS_NOT_HOOKED ||
+		(ended && source->answer == EBPFTLS_HAS_ENDED));
 }
 
-bool
-ebpftls_sources_none(const struct ebpftls_sources *sources,
-		     const struct ebpftls_end ends[2], uint64_t since)
+/* `ended`: who has ended gives none either. */
+static bool
+give_none(const struct ebpftls_sources *sources,
+	  const struct ebpftls_end ends[2], uint64_t since, bool ended)
 {
 	bool any = false;
 
-	if (sources->mistrusted)
-		return false;
 	for (int i = 0; i < 2; i++) {
-		if (ends[i].here && !gives_none(sources, &ends[i], since))
+		if (ends[i].here &&
+		    !gives_none(sources, &ends[i], since, ended))
 			return false;
 		any |= ends[i].here;
 	}
 	return any;
 }
 
+bool
+ebpftls_sources_none(const struct ebpftls_sources *sources,
+		     const struct ebpftls_end ends[2], uint64_t since)
+{
+	return !sources->mistrusted && give_none(sources, ends, since, true);
+}
+
 /* --- what is said at the end ---------------------------------------------- */
 
+/* Of who has ended that is not known. */
 static bool
-is_unhooked(const struct ebpftls_sources *sources, const struct lack *lack)
+is_unhooked(const struct ebpftls_sources *sources,
+	    const struct ebpftls_end ends[2])
 {
-	return lack->vain || ebpftls_sources_none(sources, lack->ends, 0);
+	return give_none(sources, ends, 0, false);
 }
 
 static void
@@ -214,7 +225,7 @@ static void
 add_up(struct ebpftls_sources *sources, const struct lack *lack,
        struct ebpftls_sources_sums *sums)
 {
-	if (is_unhooked(sources, lack)) {
+	if (lack->unhooked || is_unhooked(sources, lack->ends)) {
 		sums->unhooked++;
 		name(sources, lack->ends);
 	} else {
@@ -237,6 +248,8 @@ ebpftls_sources_lack(struct ebpftls_sources *sources,
 	lack = ebpftls_table_add(table, random);
 	memcpy(lack->ends, ends, sizeof(lack->ends));
 	lack->vain = vain;
+	/* it may load such code later */
+	lack->unhooked = vain && is_unhooked(sources, ends);
 	lack->since = now;
 }
 
@@ -320,7 +333,7 @@ ebpftls_sources_sum(struct ebpftls_sources *sources,
 	for (node = sources->lacks.oldest; node != NULL; node = node->newer)
 		add_up(sources, (const void *)node, sums);
 	for (uint32_t i = 0; i < sources->older; i++)
-		if (ebpftls_sources_none(sources, sources->older_ends[i], 0)) {
+		if (is_unhooked(sources, sources->older_ends[i])) {
 			name(sources, sources->older_ends[i]);
 			sums->older++;
 		}

@@ -122,7 +122,8 @@ await_secrets(void *context, uint64_t until)
 	struct pcap_ebpftls *handle = context;
 	uint64_t now = pcap_ebpftls_monotonic();
 
-	while (!read_secrets(handle, now) && !read_answers(handle) &&
+	/* answers first: who has ended gave what is to be read by then */
+	while (!(read_answers(handle) | read_secrets(handle, now)) &&
 	       now < until) {
 		nanosleep(&pause, NULL);
 		now = pcap_ebpftls_monotonic();

@@ -139,6 +139,50 @@ both_ends(void)
 	ebpftls_sources_free(sources);
 }
 
+static const uint8_t *
+random_of(uint32_t number)
+{
+	static uint8_t random[EBPFTLS_RANDOM_SIZE];
+
+	memcpy(random, &number, sizeof(number));
+	return random;
+}
+
+/* A connection of these two has no secrets. */
+static void
+lack(uint32_t number, struct ebpftls_end a, struct ebpftls_end b, bool vain,
+     uint64_t now)
+{
+	const struct ebpftls_end ends[2] = { a, b };
+
+	ebpftls_sources_lack(sources, random_of(number), ends, vain, now);
+}
+
+static bool
+is_sum(uint64_t unhooked, uint64_t older, uint64_t others, const char *wanted)
+{
+	struct ebpftls_sources_sums sums;
+	char text[64];
+
+	ebpftls_sources_sum(sources, &sums, text, sizeof(text));
+	return sums.unhooked == unhooked && sums.older == older &&
+	       sums.others == others && strcmp(text, wanted) == 0;
+}
+
+/* It gives no more, but may have had hooked code. */
+static void
+has_ended(void)
+{
+	begin();
+	meet(1, "java");
+	asks(process(1), elsewhere, 0);
+	answer(0, EBPFTLS_HAS_ENDED);
+	check(is_none(process(1), elsewhere, 0));
+	lack(1, process(1), elsewhere, true, 0);
+	check(is_sum(0, 0, 1, ""));
+	ebpftls_sources_free(sources);
+}
+
 static void
 other_answers(void)
 {
@@ -176,36 +220,6 @@ many(void)
 	ebpftls_sources_free(sources);
 }
 
-static const uint8_t *
-random_of(uint32_t number)
-{
-	static uint8_t random[EBPFTLS_RANDOM_SIZE];
-
-	memcpy(random, &number, sizeof(number));
-	return random;
-}
-
-/* A connection of these two has no secrets. */
-static void
-lack(uint32_t number, struct ebpftls_end a, struct ebpftls_end b, bool vain,
-     uint64_t now)
-{
-	const struct ebpftls_end ends[2] = { a, b };
-
-	ebpftls_sources_lack(sources, random_of(number), ends, vain, now);
-}
-
-static bool
-is_sum(uint64_t unhooked, uint64_t older, uint64_t others, const char *wanted)
-{
-	struct ebpftls_sources_sums sums;
-	char text[64];
-
-	ebpftls_sources_sum(sources, &sums, text, sizeof(text));
-	return sums.unhooked == unhooked && sums.older == older &&
-	       sums.others == others && strcmp(text, wanted) == 0;
-}
-
 static void
 mistrust(void)
 {
@@ -218,6 +232,10 @@ mistrust(void)
 	check(is_none(process(1), elsewhere, 0) && is_sum(0, 0, 0, ""));
 	lack(8, process(1), elsewhere, true, 0);
 	lack(9, process(1), elsewhere, true, 0);
+	check(is_sum(2, 0, 0, "java"));
+	/* what it does later changes nothing about that */
+	asks(process(1), elsewhere, 1);
+	answer(0, EBPFTLS_IS_HOOKED);
 	check(is_sum(2, 0, 0, "java"));
 	ebpftls_sources_came(sources, random_of(8));
 	check(!is_none(process(1), elsewhere, 0));
@@ -286,6 +304,7 @@ main(void)
 		{ "one end here", one_end },
 		{ "each time again", again },
 		{ "both ends here", both_ends },
+		{ "a process that has ended", has_ended },
 		{ "answers to other questions", other_answers },
 		{ "many questions", many },
 		{ "secrets where there were to be none", mistrust },

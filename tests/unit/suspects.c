@@ -8,6 +8,8 @@
 
 #include "suspects.h"
 
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -227,6 +229,32 @@ another_process(void)
 	suspects_close(suspects);
 }
 
+/* One that has been waited for, and one that has not. */
+static void
+ended_process(void)
+{
+	struct stat st;
+
+	if (stat("/proc/self/ns/pid", &st) != 0 || st.st_ino != 0xeffffffc) {
+		check_skip("not all processes are seen from here");
+		return;
+	}
+	begin();
+	pid = (uint32_t)fork();
+	if (pid == 0)
+		_exit(0);
+	waitid(P_PID, pid, NULL, WEXITED | WNOWAIT);
+	check(ask(1) && !is_to_be_read());
+	suspects_heard(suspects);
+	check(is_answer(EBPFTLS_NOT_KNOWN, 1));
+	waitpid((pid_t)pid, NULL, 0);
+	now += SECOND;
+	check(ask(2) && !is_to_be_read());
+	suspects_heard(suspects);
+	check(is_answer(EBPFTLS_HAS_ENDED, 2));
+	suspects_close(suspects);
+}
+
 /* Two whose pids have one place, and a question that is no question. */
 static void
 no_room(void)
@@ -258,6 +286,7 @@ main(void)
 		{ "what is not clear", unclear },
 		{ "records that were lost", records_lost },
 		{ "another process with that pid", another_process },
+		{ "a process that has ended", ended_process },
 		{ "questions without room", no_room },
 		{ NULL, NULL },
 	};

@@ -8,15 +8,22 @@
 
 #include "suspects.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "process.h"
 
 #define PLACES 1024
 #define PAUSE  INT64_C(100000000) /* before what was unclear is read again */
+
+/* Of the kernel's ABI: the inode of the pid namespace that has all processes.
+ */
+#define FIRST_NAMESPACE 0xeffffffc
 
 enum state { UNREAD, READING, READ };
 
@@ -32,10 +39,12 @@ struct suspect {
 	bool heard; /* what was mapped before the question */
 	bool hooked;
 	bool unclear;
+	bool ended;
 };
 
 struct suspects {
 	int proc;
+	bool sees_all; /* all processes */
 	uint32_t tickets;
 	uint32_t questions; /* that are open */
 	struct suspect places[PLACES];
@@ -45,9 +54,12 @@ struct suspects *
 suspects_open(const char *proc)
 {
 	struct suspects *suspects = calloc(1, sizeof(*suspects));
+	struct stat st;
 
 	if (suspects == NULL)
 		return NULL;
+	suspects->sees_all =
+	    stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == FIRST_NAMESPACE;
 	suspects->proc = open(proc, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (suspects->proc >= 0)
 		return suspects;
@@ -119,6 +131,13 @@ suspects_forget(struct suspects *suspects)
 	}
 }
 
+static bool
+has_ended(const struct suspects *suspects, const struct suspect *suspect)
+{
+	return suspects->sees_all && kill((pid_t)suspect->pid, 0) != 0 &&
+	       errno == ESRCH;
+}
+
 static int
 open_maps(const struct suspects *suspects, const struct suspect *suspect)
 {
@@ -147,6 +166,7 @@ suspects_next(struct suspects *suspects, uint32_t *pid)
 		maps = open_maps(suspects, suspect);
 		if (maps >= 0)
 			return maps;
+		suspect->ended = has_ended(suspects, suspect);
 		suspects_read(suspects, suspect->pid);
 	}
 	return -1;
@@ -201,6 +221,8 @@ answer_of(const struct suspect *suspect)
 {
 	if (suspect->hooked)
 		return EBPFTLS_IS_HOOKED;
+	if (suspect->ended)
+		return EBPFTLS_HAS_ENDED;
 	return suspect->unclear ? EBPFTLS_NOT_KNOWN : EBPFTLS_NOT_HOOKED;
 }
 
