@@ -393,14 +393,15 @@ ask_rest(struct ebpftls_savefiles *files, uint64_t until)
 					 files->context);
 }
 
+/* `all_read`: all secrets that there were when the last answer came. */
 static void
-release(struct ebpftls_savefile *save)
+release(struct ebpftls_savefile *save, bool all_read)
 {
 	const struct held *first = save->head;
 
 	while (save->head != NULL &&
 	       (is_overdue(save) || may_go(save, &save->head->need) ||
-		is_vain(save, save->head)))
+		(all_read && is_vain(save, save->head))))
 		let_go(save);
 	if (save->head != first && save->eager)
 		ebpftls_output_write(&save->output);
@@ -698,7 +699,7 @@ ebpftls_savefile_packet(struct ebpftls_savefile *save,
 		make_way(save, need, false);
 		write_packet(save, &record, bytes);
 	} else if (is_overdue(save)) {
-		release(save);
+		release(save, false);
 	}
 	if (output->blocks.size >= EBPFTLS_OUTPUT_SIZE ||
 	    now >= output->since + OUTPUT_AGE)
@@ -812,7 +813,7 @@ await_all(struct ebpftls_savefiles *files)
 	do {
 		until = 0;
 		for (save = files->first; save != NULL; save = save->next) {
-			release(save);
+			release(save, true);
 			until = later(until, lacks_until(save));
 		}
 		until = earlier(until, end);
@@ -826,7 +827,7 @@ await_held(struct ebpftls_savefile *save)
 	bool more = true;
 
 	while (more && save->head != NULL && !save->output.failed) {
-		release(save);
+		release(save, true);
 		if (save->head != NULL)
 			more = await(save->files,
 				     save->head->since + save->files->hold);
@@ -948,7 +949,7 @@ ebpftls_savefiles_secret(struct ebpftls_savefiles *files,
 	else if (entry != NULL && entry->captured)
 		publish(files, entry);
 	for (save = files->first; save != NULL; save = save->next)
-		release(save);
+		release(save, false);
 	ebpftls_savefiles_unlock(files);
 	return new;
 }
@@ -972,7 +973,7 @@ ebpftls_savefiles_tick(struct ebpftls_savefiles *files, uint64_t now)
 	files->now = now;
 	for (save = files->first; save != NULL; save = save->next) {
 		free_all(&save->spent);
-		release(save);
+		release(save, true);
 		if (now >= save->output.since + OUTPUT_AGE)
 			ebpftls_output_write(&save->output);
 	}

@@ -122,7 +122,10 @@ bool ebpftls_savefiles_secret(struct ebpftls_savefiles *files,
 			      const struct ebpftls_secret *secret,
 			      uint64_t now);
 
-/* What was asked was answered; ebpftls_savefiles_tick() goes by it. */
+/*
+ * What was asked was answered; ebpftls_savefiles_tick() goes by it, and so
+ * after this all secrets have to be read first.
+ */
 void ebpftls_savefiles_answer(struct ebpftls_savefiles *files,
 			      const struct ebpftls_hooked *answer);
 

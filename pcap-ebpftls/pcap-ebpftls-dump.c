@@ -103,15 +103,29 @@ take_answer(void *context, const struct ebpftls_hooked *answer)
 	ebpftls_savefiles_answer(&handle->savefiles, answer);
 }
 
-/* Returns whether any came. */
+/* A program may capture in one thread and close files in another. */
+int
+pcap_ebpftls_hear(struct pcap_ebpftls *handle, struct ebpftls_failure *failure)
+{
+	int result;
+
+	ebpftls_savefiles_lock(&handle->savefiles);
+	result = ebpftls_client_check(&handle->client, failure);
+	ebpftls_savefiles_unlock(&handle->savefiles);
+	return result;
+}
+
+/* Answers first: who has ended gave what is to be read after that. */
 static bool
-read_answers(struct pcap_ebpftls *handle)
+read_all(struct pcap_ebpftls *handle, uint64_t now)
 {
 	const uint32_t before = handle->answers;
 	struct ebpftls_failure ignored;
+	bool any;
 
-	ebpftls_client_check(&handle->client, &ignored);
-	return handle->answers != before;
+	pcap_ebpftls_hear(handle, &ignored);
+	any = read_secrets(handle, now);
+	return any || handle->answers != before;
 }
 
 /* Nobody is woken for a secret: see send() in bpf/secrets.bpf.c. */
@@ -122,9 +136,7 @@ await_secrets(void *context, uint64_t until)
 	struct pcap_ebpftls *handle = context;
 	uint64_t now = pcap_ebpftls_monotonic();
 
-	/* answers first: who has ended gave what is to be read by then */
-	while (!(read_answers(handle) | read_secrets(handle, now)) &&
-	       now < until) {
+	while (!read_all(handle, now) && now < until) {
 		nanosleep(&pause, NULL);
 		now = pcap_ebpftls_monotonic();
 	}
@@ -202,7 +214,7 @@ add_up(void *context, struct ebpftls_totals *totals)
 	totals->received = stats.ps_recv;
 	totals->dropped = stats.ps_drop;
 	totals->if_dropped = stats.ps_ifdrop;
-	ebpftls_client_check(&handle->client, &ignored);
+	pcap_ebpftls_hear(handle, &ignored);
 	describe_end(handle, handle->comment, sizeof(handle->comment));
 	totals->comment = handle->comment[0] != '\0' ? handle->comment : NULL;
 }

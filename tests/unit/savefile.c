@@ -785,6 +785,33 @@ mistaken(void)
 	fclose(file);
 }
 
+/* Its own secrets may stand behind others in the ring. */
+static void
+ended_before_read(void)
+{
+	FILE *file = open_pipe();
+	struct ebpftls_savefile *save;
+
+	set_up_asking();
+	save = begin(file);
+	hello(save, 1);
+	needs(save, 1, 0x0c);
+	later(EBPFTLS_LOOK);
+	question.answer = EBPFTLS_HAS_ENDED;
+	ebpftls_savefiles_answer(&files, &question);
+	secret(2, 2);
+	secret(1, 2);
+	check(is_holding());
+	secret(1, 3);
+	check(!is_holding() && ebpftls_savefile_flush(save) == 0);
+	check(is_shape(pipe_shape(), "H I h1 S S n1"));
+	check(are_without(0, 0));
+	ebpftls_savefiles_close(&files);
+	ebpftls_sources_free(files.sources);
+	close(pipe_end);
+	fclose(file);
+}
+
 /* What a flush let go is asked about for the statistics, if it has to be. */
 static void
 flushed_before_asked(void)
@@ -1995,6 +2022,7 @@ static const struct check_case cases[] = {
 	{ "somebody gives secrets", somebody_gives },
 	{ "secrets that are waited for unasked", not_asked },
 	{ "secrets where there were to be none", mistaken },
+	{ "who has ended, with secrets to be read", ended_before_read },
 	{ "who is asked about after a flush", flushed_before_asked },
 	{ "the end does not wait for nothing", end_does_not_wait },
 	{ "too late in a pipe", late_in_pipe },
