@@ -192,6 +192,10 @@ take_news(struct ebpftls_client *client, int type,
 		if (client->process != NULL)
 			client->process(client->context, &message->process);
 		return true;
+	case EBPFTLS_HOOKED:
+		if (client->hooked != NULL)
+			client->hooked(client->context, &message->hooked);
+		return true;
 	case EBPFTLS_NOTE:
 		memcpy(client->note, message->note.text, sizeof(client->note));
 		client->notes++;
@@ -402,6 +406,16 @@ ebpftls_client_secrets(struct ebpftls_client *client, size_t *size,
 		return fail(failure, message.secrets_off.reason, "%s",
 			    message.secrets_off.text);
 	return confused(failure);
+}
+
+int
+ebpftls_client_ask(struct ebpftls_client *client,
+		   const struct ebpftls_hooked *question)
+{
+	union ebpftls_any_message message = { .hooked = *question };
+
+	return ebpftls_control_send(client->sock, &message, EBPFTLS_HOOKED,
+				    NULL, 0);
 }
 
 static int

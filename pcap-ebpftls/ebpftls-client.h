@@ -30,6 +30,7 @@ struct ebpftls_client {
 
 	/* Called with what comes, set after init; may be NULL. */
 	void (*process)(void *context, const struct ebpftls_process *process);
+	void (*hooked)(void *context, const struct ebpftls_hooked *answer);
 	void *context;
 };
 
@@ -76,6 +77,13 @@ int ebpftls_client_check(struct ebpftls_client *client,
  */
 int ebpftls_client_secrets(struct ebpftls_client *client, size_t *size,
 			   struct ebpftls_failure *failure);
+
+/*
+ * Asks about a process; the answer comes as all news does. Returns 0 or a
+ * negative errno.
+ */
+int ebpftls_client_ask(struct ebpftls_client *client,
+		       const struct ebpftls_hooked *question);
 
 /*
  * Has the kernel hand out only frames that this program, of so many struct

@@ -16,7 +16,7 @@
 #define MET_FACTOR	 4 /* connections remembered, for each handshake */
 #define HANDSHAKE_MAX	 UINT64_C(60000000000) /* nanoseconds */
 #define RANDOM_IN_RECORD (5 + 4 + 2)
-#define COLLECT_MAX	 2    /* packets of one datagram to be decrypted */
+#define COLLECT_MAX	 4    /* packets of one datagram to be decrypted */
 #define FIRST_LEN	 1200 /* of a client's at least: RFC 9000, 14.1 */
 
 #define BIT(label) (UINT16_C(1) << EBPFTLS_##label)
@@ -56,6 +56,7 @@ struct flow {
 	bool known;	/* `random` is */
 	bool early;	/* early data has been seen */
 	uint8_t random[EBPFTLS_RANDOM_SIZE];
+	struct ebpftls_end ends[2]; /* as the tuple's */
 	union {
 		struct ebpftls_tls_stream streams[2]; /* as the tuple's ends */
 		struct {
@@ -83,6 +84,7 @@ struct look {
 	struct ebpftls_flows *flows;
 	struct ebpftls_keys *keys;
 	struct ebpftls_need *need;
+	const struct ebpftls_end *ends; /* sender and receiver */
 	uint64_t time;
 	struct ebpftls_segment segment;
 	struct tuple tuple;
@@ -143,11 +145,25 @@ make_tuple(struct look *look)
 	tuple->protocol = segment->protocol;
 }
 
+/* The latest counts: sockets are handed on. */
+static void
+note_ends(struct look *look, struct flow *flow)
+{
+	for (int i = 0; i < 2; i++)
+		if (look->ends[i].here)
+			flow->ends[look->from ^ i] = look->ends[i];
+}
+
 static struct flow *
 find_flow(struct look *look)
 {
+	struct flow *flow;
+
 	make_tuple(look);
-	return ebpftls_table_find(&look->flows->table, &look->tuple);
+	flow = ebpftls_table_find(&look->flows->table, &look->tuple);
+	if (flow != NULL)
+		note_ends(look, flow);
+	return flow;
 }
 
 /* Begins to follow a handshake, instead of what was in its place. */
@@ -162,6 +178,7 @@ begin(struct look *look, struct flow *old, enum kind kind)
 	flow->since = look->time;
 	flow->client = look->from;
 	flow->kind = (uint8_t)kind;
+	note_ends(look, flow);
 	return flow;
 }
 
@@ -179,6 +196,7 @@ static void
 call_for(struct look *look, const struct flow *flow, uint16_t labels)
 {
 	memcpy(look->need->random, flow->random, sizeof(flow->random));
+	memcpy(look->need->ends, flow->ends, sizeof(flow->ends));
 	look->need->labels |= labels;
 }
 
@@ -273,6 +291,14 @@ begin_tls(struct look *look, struct flow *old)
 	return flow;
 }
 
+static void
+begin_older(struct look *look)
+{
+	look->flows->older++;
+	look->need->older = true;
+	memcpy(look->need->ends, look->ends, sizeof(look->need->ends));
+}
+
 /* Whether the ClientHello that begins here is of another connection. */
 static bool
 is_other_hello(const struct flow *flow, const struct ebpftls_segment *segment)
@@ -306,7 +332,8 @@ look_at_tcp(struct look *look)
 	if (begins && (flow == NULL || is_other_hello(flow, segment)))
 		flow = begin_tls(look, flow);
 	if (flow == NULL) {
-		look->flows->older += is_data && !meet(look);
+		if (is_data && !meet(look))
+			begin_older(look);
 		return;
 	}
 	follow_tls(look, flow);
@@ -350,7 +377,11 @@ set_quic_random(struct look *look, struct flow *flow)
 		set_random(look, flow, random);
 }
 
-/* Derives keys, which is dear: who sends the packets cannot ask for many. */
+/*
+ * Derives keys, which is dear: who sends the packets cannot ask for many. A
+ * ClientHello with keys for quantum computers takes two or three packets; with
+ * segmentation offload they are seen as one datagram.
+ */
 static bool
 collect(struct look *look, struct ebpftls_quic_hello *hello,
 	const struct ebpftls_quic_packet *packet,
@@ -469,16 +500,19 @@ look_at_udp(struct look *look)
 bool
 ebpftls_flows_packet(struct ebpftls_flows *flows, struct ebpftls_keys *keys,
 		     int linktype, const uint8_t *bytes, uint32_t caplen,
-		     uint64_t time, struct ebpftls_need *need)
+		     const struct ebpftls_end ends[2], uint64_t time,
+		     struct ebpftls_need *need)
 {
 	struct look look;
 
 	need->labels = 0;
+	need->older = false;
 	if (!ebpftls_packet_parse(&look.segment, linktype, bytes, caplen))
 		return false;
 	look.flows = flows;
 	look.keys = keys;
 	look.need = need;
+	look.ends = ends;
 	look.time = time;
 	look.collected = 0;
 	drop_old(flows, time);

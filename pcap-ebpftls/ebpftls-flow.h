@@ -12,10 +12,19 @@
 
 #include "ebpftls-keys.h"
 
+/* Who is at one end of a packet or connection, as far as is known. */
+struct ebpftls_end {
+	uint64_t start; /* of the process */
+	uint32_t pid;	/* 0: not known */
+	uint32_t here;	/* 0: nobody on this machine */
+};
+
 /* What a packet needs before it: for a reader that goes through once. */
 struct ebpftls_need {
 	uint8_t random[EBPFTLS_RANDOM_SIZE];
 	uint16_t labels; /* bits 1 << ebpftls_label; 0: nothing */
+	bool older; /* it is the first of a connection without a handshake */
+	struct ebpftls_end ends[2]; /* of the connection, as they were last */
 };
 
 struct ebpftls_flows;
@@ -28,14 +37,16 @@ struct ebpftls_flows *ebpftls_flows_new(size_t flows);
 void ebpftls_flows_free(struct ebpftls_flows *flows);
 
 /*
- * Looks at the next packet, of this LINKTYPE_ (1, 101, 113, 276). Marks the
- * connections whose ClientHello it sees as `captured` in `keys`. Fills in
- * what the packet needs, whether or not it is there already; returns whether
- * it needs anything. `time` is in nanoseconds of any clock that goes on.
+ * Looks at the next packet, of this LINKTYPE_ (1, 101, 113, 276), between
+ * sender and receiver in `ends`. Marks the connections whose ClientHello it
+ * sees as `captured` in `keys`. Fills in what the packet needs, whether or not
+ * it is there already; returns whether it needs anything. `time` is in
+ * nanoseconds of any clock that goes on.
  */
 bool ebpftls_flows_packet(struct ebpftls_flows *flows,
 			  struct ebpftls_keys *keys, int linktype,
-			  const uint8_t *bytes, uint32_t caplen, uint64_t time,
+			  const uint8_t *bytes, uint32_t caplen,
+			  const struct ebpftls_end ends[2], uint64_t time,
 			  struct ebpftls_need *need);
 
 /*

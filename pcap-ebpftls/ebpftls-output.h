@@ -23,6 +23,7 @@ struct ebpftls_room {
 	struct ebpftls_need need; /* of all packets that it is for */
 	uint64_t since;		  /* when the last label of these was added */
 	int64_t offset; /* in the file, of the lines; -1: there are none */
+	bool vain;	/* nobody gives secrets, as far as is known */
 	size_t used;
 };
 

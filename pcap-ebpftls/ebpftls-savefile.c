@@ -32,6 +32,7 @@ struct held {
 	struct held *next;
 	struct ebpftls_need need;
 	uint64_t since;
+	uint64_t asked; /* questions, up to then */
 	struct ebpftls_blocks block;
 	uint8_t bytes[];
 };
@@ -50,6 +51,7 @@ struct ebpftls_savefile {
 	struct held *head;
 	struct held **tail;
 	size_t held_bytes;
+	bool eager;	    /* what is held was to be flushed */
 	struct held *spent; /* written, but not yet freed */
 };
 
@@ -257,22 +259,56 @@ may_go(const struct ebpftls_savefile *save, const struct ebpftls_need *need)
 	       ebpftls_output_room(&save->output, need->random) != NULL;
 }
 
+/*
+ * Whether no secrets will come for this packet. What began to come goes on, and
+ * it is only asked about who has not given them for a moment.
+ */
+static bool
+is_vain(const struct ebpftls_savefile *save, const struct held *held)
+{
+	const struct ebpftls_savefiles *files = save->files;
+	const struct ebpftls_keys_entry *entry;
+
+	if (files->sources == NULL || held->need.labels == 0 ||
+	    !ebpftls_sources_none(files->sources, held->need.ends, held->asked))
+		return false;
+	entry = ebpftls_keys_find(files->keys, held->need.random);
+	return entry == NULL || entry->have == 0;
+}
+
+/* Whether it has none at all, so far. */
+static void
+note_lack(struct ebpftls_savefiles *files, const struct ebpftls_need *need,
+	  bool vain)
+{
+	const struct ebpftls_keys_entry *entry =
+	    ebpftls_keys_find(files->keys, need->random);
+
+	if (files->sources != NULL && (entry == NULL || entry->have == 0))
+		ebpftls_sources_lack(files->sources, need->random, need->ends,
+				     vain, files->now);
+}
+
 /* Puts before a packet what can be put there. */
 static void
-make_way(struct ebpftls_savefile *save, const struct ebpftls_need *need)
+make_way(struct ebpftls_savefile *save, const struct ebpftls_need *need,
+	 bool vain)
 {
 	struct ebpftls_room *room;
 
 	if (is_there(save, need))
 		return;
 	room = ebpftls_output_room(&save->output, need->random);
-	if (room == NULL)
+	if (room == NULL) {
 		room = ebpftls_output_add_room(&save->output, need->random,
 					       save->files->now);
+		room->vain = vain;
+	}
+	note_lack(save->files, need, room->vain);
 	if ((need->labels & ~room->need.labels) != 0)
 		room->since = save->files->now;
 	room->need.labels |= need->labels;
-	if (room->offset < 0)
+	if (room->offset < 0 && !room->vain)
 		save->files->late++;
 }
 
@@ -303,7 +339,7 @@ let_go(struct ebpftls_savefile *save)
 	if (held->need.labels != 0)
 		publish(save->files, ebpftls_keys_find(save->files->keys,
 						       held->need.random));
-	make_way(save, &held->need);
+	make_way(save, &held->need, is_vain(save, held));
 	ebpftls_output_prepare(output, size, save->files->now);
 	if (!output->failed) {
 		memcpy(output->blocks.bytes + output->blocks.size, held->bytes,
@@ -336,12 +372,55 @@ is_overdue(const struct ebpftls_savefile *save)
 		files->now >= save->head->since + files->hold);
 }
 
+/* Most secrets come sooner than any answer would. */
 static void
-release(struct ebpftls_savefile *save)
+ask(struct ebpftls_savefile *save)
 {
+	struct ebpftls_savefiles *files = save->files;
+	const struct held *held = save->head;
+
+	if (files->sources != NULL && files->now >= held->since + EBPFTLS_LOOK)
+		ebpftls_sources_ask(files->sources, held->need.ends,
+				    held->asked, files->ask, files->context);
+}
+
+/* For what is said at the end, of those that went before it was known. */
+static void
+ask_rest(struct ebpftls_savefiles *files, uint64_t until)
+{
+	if (files->sources != NULL)
+		ebpftls_sources_ask_rest(files->sources, until, files->ask,
+					 files->context);
+}
+
+/* `all_read`: all secrets that there were when the last answer came. */
+static void
+release(struct ebpftls_savefile *save, bool all_read)
+{
+	const struct held *first = save->head;
+
 	while (save->head != NULL &&
-	       (is_overdue(save) || may_go(save, &save->head->need)))
+	       (is_overdue(save) || may_go(save, &save->head->need) ||
+		(all_read && is_vain(save, save->head))))
 		let_go(save);
+	if (save->head != first && save->eager)
+		ebpftls_output_write(&save->output);
+	if (save->head == NULL)
+		save->eager = false;
+	else
+		ask(save);
+}
+
+/* Returns how many questions there have been. */
+static uint64_t
+meet_owners(struct ebpftls_savefiles *files,
+	    const struct ebpftls_record *record)
+{
+	if (files->sources == NULL)
+		return 0;
+	ebpftls_sources_meet(files->sources, record->sender);
+	ebpftls_sources_meet(files->sources, record->receiver);
+	return ebpftls_sources_asked(files->sources);
 }
 
 static bool
@@ -359,6 +438,7 @@ hold(struct ebpftls_savefile *save, const struct ebpftls_record *record,
 	held->next = NULL;
 	held->need = *need;
 	held->since = save->files->now;
+	held->asked = meet_owners(save->files, record);
 	held->block = (struct ebpftls_blocks){ held->bytes, 0, size };
 	if (!ebpftls_blocks_packet(&held->block, record, save->nanoseconds,
 				   bytes)) {
@@ -542,6 +622,29 @@ ebpftls_savefile_begin(struct ebpftls_savefiles *files, FILE *file,
 	return save;
 }
 
+static struct ebpftls_end
+end_of(const struct ebpftls_owner *owner)
+{
+	struct ebpftls_end end = { .here = owner != NULL };
+
+	if (owner != NULL && owner->kind == EBPFTLS_OF_PROCESS) {
+		end.pid = owner->pid;
+		end.start = owner->start;
+	}
+	return end;
+}
+
+/* It may be that nobody would have given its secrets either. */
+static void
+note_older(struct ebpftls_savefiles *files, const struct ebpftls_need *need,
+	   const struct ebpftls_record *record)
+{
+	if (files->sources == NULL)
+		return;
+	meet_owners(files, record);
+	ebpftls_sources_older(files->sources, need->ends);
+}
+
 /*
  * What a packet needs. Of one that is written to several files only the first
  * look counts: at the second one the handshake would have gone on.
@@ -552,6 +655,8 @@ look_at(struct ebpftls_savefile *save, const struct ebpftls_record *record,
 {
 	struct ebpftls_savefiles *files = save->files;
 	struct ebpftls_last *last = &files->last;
+	const struct ebpftls_end ends[2] = { end_of(record->sender),
+					     end_of(record->receiver) };
 
 	if (last->save != save && last->save != NULL && last->bytes == bytes &&
 	    last->time == record->time && last->caplen == record->caplen)
@@ -562,12 +667,14 @@ look_at(struct ebpftls_savefile *save, const struct ebpftls_record *record,
 	if (files->flows == NULL)
 		return &last->need;
 	if (ebpftls_flows_packet(files->flows, files->keys, (int)save->linktype,
-				 bytes, record->caplen, files->now,
+				 bytes, record->caplen, ends, files->now,
 				 &last->need))
 		publish(files,
 			ebpftls_keys_find(files->keys, last->need.random));
 	else
 		last->need.labels = 0;
+	if (last->need.older)
+		note_older(files, &last->need, record);
 	return &last->need;
 }
 
@@ -589,10 +696,10 @@ ebpftls_savefile_packet(struct ebpftls_savefile *save,
 	if ((save->head == NULL && may_go(save, need)) ||
 	    !hold(save, &record, bytes, need)) {
 		let_go_all(save);
-		make_way(save, need);
+		make_way(save, need, false);
 		write_packet(save, &record, bytes);
 	} else if (is_overdue(save)) {
-		release(save);
+		release(save, false);
 	}
 	if (output->blocks.size >= EBPFTLS_OUTPUT_SIZE ||
 	    now >= output->since + OUTPUT_AGE)
@@ -619,6 +726,7 @@ flush(struct ebpftls_savefile *save)
 {
 	if (save->output.seekable)
 		let_go_all(save);
+	save->eager = save->head != NULL;
 	ebpftls_output_write(&save->output);
 }
 
@@ -687,7 +795,7 @@ lacks_until(const struct ebpftls_savefile *save)
 		const struct ebpftls_room *room = &output->rooms[i];
 
 		if (room->since + hold > until && room->offset >= 0 &&
-		    !is_there(save, &room->need))
+		    !room->vain && !is_there(save, &room->need))
 			until = room->since + hold;
 	}
 	return until;
@@ -701,10 +809,11 @@ await_all(struct ebpftls_savefiles *files)
 	struct ebpftls_savefile *save;
 	uint64_t until;
 
+	ask_rest(files, UINT64_MAX);
 	do {
 		until = 0;
 		for (save = files->first; save != NULL; save = save->next) {
-			release(save);
+			release(save, true);
 			until = later(until, lacks_until(save));
 		}
 		until = earlier(until, end);
@@ -718,7 +827,7 @@ await_held(struct ebpftls_savefile *save)
 	bool more = true;
 
 	while (more && save->head != NULL && !save->output.failed) {
-		release(save);
+		release(save, true);
 		if (save->head != NULL)
 			more = await(save->files,
 				     save->head->since + save->files->hold);
@@ -831,6 +940,8 @@ ebpftls_savefiles_secret(struct ebpftls_savefiles *files,
 	ebpftls_savefiles_lock(files);
 	files->now = now;
 	new = ebpftls_keys_add(files->keys, secret) != NULL;
+	if (new && files->sources != NULL)
+		ebpftls_sources_came(files->sources, secret->random);
 	if (new)
 		entry = ebpftls_keys_find(files->keys, secret->random);
 	if (entry != NULL && entry->written)
@@ -838,9 +949,19 @@ ebpftls_savefiles_secret(struct ebpftls_savefiles *files,
 	else if (entry != NULL && entry->captured)
 		publish(files, entry);
 	for (save = files->first; save != NULL; save = save->next)
-		release(save);
+		release(save, false);
 	ebpftls_savefiles_unlock(files);
 	return new;
+}
+
+void
+ebpftls_savefiles_answer(struct ebpftls_savefiles *files,
+			 const struct ebpftls_hooked *answer)
+{
+	ebpftls_savefiles_lock(files);
+	if (files->sources != NULL)
+		ebpftls_sources_learn(files->sources, answer);
+	ebpftls_savefiles_unlock(files);
 }
 
 void
@@ -852,10 +973,12 @@ ebpftls_savefiles_tick(struct ebpftls_savefiles *files, uint64_t now)
 	files->now = now;
 	for (save = files->first; save != NULL; save = save->next) {
 		free_all(&save->spent);
-		release(save);
+		release(save, true);
 		if (now >= save->output.since + OUTPUT_AGE)
 			ebpftls_output_write(&save->output);
 	}
+	if (now > EBPFTLS_LOOK)
+		ask_rest(files, now - EBPFTLS_LOOK);
 	discard_ended(files);
 	ebpftls_savefiles_unlock(files);
 }

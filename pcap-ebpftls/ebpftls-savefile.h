@@ -5,9 +5,10 @@
  * it.
  *
  * Secrets overtake packets: a packet that needs secrets which are not there
- * waits, and all later ones behind it, for `hold` at most. Then a file that
- * can be written at any place gets a block of reserved room before the packet,
- * filled in when the secrets come after all; anything else goes without.
+ * waits, and all later ones behind it, for `hold` at most, or until it is known
+ * that none will come. Then a file that can be written at any place gets a
+ * block of reserved room before the packet, filled in when secrets come after
+ * all; anything else goes without.
  *
  * What has been written to the FILE always ends with a whole block.
  */
@@ -24,6 +25,7 @@
 #include "ebpftls-flow.h"
 #include "ebpftls-keys.h"
 #include "ebpftls-people.h"
+#include "ebpftls-sources.h"
 
 /* While a packet is held, secrets are looked for this often: nanoseconds. */
 #define EBPFTLS_LOOK UINT64_C(2000000)
@@ -48,18 +50,20 @@ struct ebpftls_savefiles {
 	/* both, or neither if no secrets will come */
 	struct ebpftls_keys *keys;
 	struct ebpftls_flows *flows;
-	uint64_t hold;	   /* nanoseconds */
-	size_t hold_bytes; /* more than this is never held */
+	uint64_t hold;			 /* nanoseconds */
+	size_t hold_bytes;		 /* more than this is never held */
+	struct ebpftls_sources *sources; /* NULL: whoever may give secrets */
+	ebpftls_sources_asker *ask;
 
 	struct ebpftls_people *people; /* NULL: no packet says whose it is */
 	unsigned int naming;	       /* EBPFTLS_BY_* */
 	uint64_t boot; /* wall clock time of the machine's start, nanoseconds */
 
 	/*
-	 * Takes the secrets that come until the monotonic time `until` and
-	 * hands them to ebpftls_savefiles_secret(); returns when some came
-	 * or the time has: what time it is then. UINT64_MAX ends the waiting.
-	 * Called without the lock.
+	 * Takes the secrets and answers that come until the monotonic time
+	 * `until`, and hands them on; returns when some came or the time has:
+	 * what time it is then. UINT64_MAX ends the waiting. Called without
+	 * the lock.
 	 */
 	uint64_t (*await)(void *context, uint64_t until);
 	void (*totals)(void *context, struct ebpftls_totals *totals);
@@ -117,6 +121,13 @@ void ebpftls_savefile_end(struct ebpftls_savefile *save);
 bool ebpftls_savefiles_secret(struct ebpftls_savefiles *files,
 			      const struct ebpftls_secret *secret,
 			      uint64_t now);
+
+/*
+ * What was asked was answered; ebpftls_savefiles_tick() goes by it, and so
+ * after this all secrets have to be read first.
+ */
+void ebpftls_savefiles_answer(struct ebpftls_savefiles *files,
+			      const struct ebpftls_hooked *answer);
 
 /* Lets go what has been held or kept in memory long enough. */
 void ebpftls_savefiles_tick(struct ebpftls_savefiles *files, uint64_t now);

@@ -33,6 +33,10 @@
 /* Processes of which the facts are remembered. */
 #define PEOPLE_MAX 8192
 
+/* Processes that the agent was asked about, and room for some names. */
+#define SOURCES_MAX 1024
+#define NAMES_SIZE  256
+
 /* More than this is never held back. */
 #define HOLD_BYTES ((size_t)64 << 20)
 
@@ -82,6 +86,48 @@ pcap_ebpftls_work(struct pcap_ebpftls *handle, uint64_t now)
 	ebpftls_savefiles_tick(&handle->savefiles, now);
 }
 
+static bool
+ask(void *context, const struct ebpftls_hooked *question)
+{
+	struct pcap_ebpftls *handle = context;
+
+	return ebpftls_client_ask(&handle->client, question) == 0;
+}
+
+static void
+take_answer(void *context, const struct ebpftls_hooked *answer)
+{
+	struct pcap_ebpftls *handle = context;
+
+	handle->answers++;
+	ebpftls_savefiles_answer(&handle->savefiles, answer);
+}
+
+/* A program may capture in one thread and close files in another. */
+int
+pcap_ebpftls_hear(struct pcap_ebpftls *handle, struct ebpftls_failure *failure)
+{
+	int result;
+
+	ebpftls_savefiles_lock(&handle->savefiles);
+	result = ebpftls_client_check(&handle->client, failure);
+	ebpftls_savefiles_unlock(&handle->savefiles);
+	return result;
+}
+
+/* Answers first: who has ended gave what is to be read after that. */
+static bool
+read_all(struct pcap_ebpftls *handle, uint64_t now)
+{
+	const uint32_t before = handle->answers;
+	struct ebpftls_failure ignored;
+	bool any;
+
+	pcap_ebpftls_hear(handle, &ignored);
+	any = read_secrets(handle, now);
+	return any || handle->answers != before;
+}
+
 /* Nobody is woken for a secret: see send() in bpf/secrets.bpf.c. */
 static uint64_t
 await_secrets(void *context, uint64_t until)
@@ -90,7 +136,7 @@ await_secrets(void *context, uint64_t until)
 	struct pcap_ebpftls *handle = context;
 	uint64_t now = pcap_ebpftls_monotonic();
 
-	while (!read_secrets(handle, now) && now < until) {
+	while (!read_all(handle, now) && now < until) {
 		nanosleep(&pause, NULL);
 		now = pcap_ebpftls_monotonic();
 	}
@@ -114,6 +160,8 @@ static void
 describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 {
 	const struct ebpftls_client *client = &handle->client;
+	struct ebpftls_sources_sums sums;
+	char names[NAMES_SIZE];
 	uint64_t older;
 
 	text[0] = '\0';
@@ -129,7 +177,9 @@ describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 			 handle->no_filter.text);
 	if (handle->savefiles.flows == NULL)
 		return;
-	older = ebpftls_flows_older(handle->savefiles.flows);
+	ebpftls_sources_sum(handle->savefiles.sources, &sums, names,
+			    sizeof(names));
+	older = ebpftls_flows_older(handle->savefiles.flows) - sums.older;
 	if (handle->savefiles.late != 0)
 		add_text(text, size,
 			 "%" PRIu64 " packets stand before TLS secrets that "
@@ -143,6 +193,14 @@ describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 			 "%" PRIu64 " TLS connections are older than the "
 			 "capture\n",
 			 older);
+	if (sums.unhooked != 0)
+		add_text(text, size,
+			 "%" PRIu64 " TLS connections are not hooked: %s\n",
+			 sums.unhooked, names);
+	if (sums.others != 0)
+		add_text(text, size,
+			 "%" PRIu64 " other TLS connections have no secrets\n",
+			 sums.others);
 	if (client->notes != 0)
 		add_text(text, size,
 			 "%" PRIu32 " files without TLS hooks: %s\n",
@@ -160,7 +218,7 @@ add_up(void *context, struct ebpftls_totals *totals)
 	totals->received = stats.ps_recv;
 	totals->dropped = stats.ps_drop;
 	totals->if_dropped = stats.ps_ifdrop;
-	ebpftls_client_check(&handle->client, &ignored);
+	pcap_ebpftls_hear(handle, &ignored);
 	describe_end(handle, handle->comment, sizeof(handle->comment));
 	totals->comment = handle->comment[0] != '\0' ? handle->comment : NULL;
 }
@@ -189,6 +247,7 @@ int
 pcap_ebpftls_meet_people(struct pcap_ebpftls *handle)
 {
 	handle->client.process = learn;
+	handle->client.hooked = take_answer;
 	handle->client.context = handle;
 	if (handle->device.naming == 0 || handle->people != NULL)
 		return 0;
@@ -224,14 +283,16 @@ pcap_ebpftls_open_keylog(pcap_t *p)
 	return 0;
 }
 
-/* Without these two no packet needs anything. */
+/* Without these no packet needs anything. */
 static void
 forget_secrets(struct ebpftls_savefiles *files)
 {
 	ebpftls_keys_free(files->keys);
 	ebpftls_flows_free(files->flows);
+	ebpftls_sources_free(files->sources);
 	files->keys = NULL;
 	files->flows = NULL;
+	files->sources = NULL;
 }
 
 static int
@@ -241,10 +302,13 @@ begin_savefiles(struct pcap_ebpftls *handle)
 
 	files->keys = ebpftls_keys_new(CONNECTIONS_MAX);
 	files->flows = ebpftls_flows_new(FLOWS_MAX);
-	if (files->keys == NULL || files->flows == NULL) {
+	files->sources = ebpftls_sources_new(SOURCES_MAX);
+	if (files->keys == NULL || files->flows == NULL ||
+	    files->sources == NULL) {
 		forget_secrets(files);
 		return -ENOMEM;
 	}
+	files->ask = ask;
 	files->hold = handle->device.hold_ms * MILLISECOND;
 	files->hold_bytes = HOLD_BYTES;
 	files->await = await_secrets;

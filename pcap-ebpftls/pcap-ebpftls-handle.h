@@ -63,6 +63,7 @@ struct pcap_ebpftls {
 	int secrets_fd;
 	struct ebpftls_secret_ring secrets;
 	uint32_t secrets_lost;
+	uint32_t answers;	       /* about processes, from the agent */
 	struct ebpftls_people *people; /* NULL: packets have no owners */
 	uint64_t boot; /* wall clock time of the machine's start */
 	int keylog;    /* descriptor, or -1 */
@@ -78,6 +79,10 @@ uint64_t pcap_ebpftls_monotonic(void);
 int pcap_ebpftls_ensure_started(pcap_t *p);
 
 int pcap_ebpftls_stats(pcap_t *p, struct pcap_stat *stats);
+
+/* Takes in what the agent has said, as ebpftls_client_check() does. */
+int pcap_ebpftls_hear(struct pcap_ebpftls *handle,
+		      struct ebpftls_failure *failure);
 
 /* Makes ready for what the agent says of processes. Returns 0 or -errno. */
 int pcap_ebpftls_meet_people(struct pcap_ebpftls *handle);

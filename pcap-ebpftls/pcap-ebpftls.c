@@ -434,7 +434,7 @@ note_drops(struct pcap_ebpftls *handle)
 static void
 hear_agent(struct pcap_ebpftls *handle)
 {
-	if (ebpftls_client_check(&handle->client, &handle->end) != 0)
+	if (pcap_ebpftls_hear(handle, &handle->end) != 0)
 		handle->ended = true;
 }
 

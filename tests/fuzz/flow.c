@@ -44,6 +44,7 @@ give(struct ebpftls_flows *flows, struct ebpftls_keys *keys,
      const struct packet_head *head, const uint8_t *bytes, uint64_t time)
 {
 	static const int linktypes[] = { 1, 101, 113, 276, 258 };
+	static const struct ebpftls_end nobody[2];
 	struct ebpftls_need need;
 	uint8_t *copy = malloc(head->size);
 	bool needs;
@@ -52,7 +53,7 @@ give(struct ebpftls_flows *flows, struct ebpftls_keys *keys,
 	if (head->size > 0)
 		memcpy(copy, bytes, head->size);
 	needs = ebpftls_flows_packet(flows, keys, linktypes[head->link % 5],
-				     copy, head->size, time, &need);
+				     copy, head->size, nobody, time, &need);
 	free(copy);
 	require(needs == (need.labels != 0));
 	require(need.labels >> EBPFTLS_LABELS == 0);

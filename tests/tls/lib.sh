@@ -454,6 +454,21 @@ browser_rows()
 	done >"$scratch/chromium.client" 2>&1
 }
 
+# --- other things that the machine does ---------------------------------------
+
+loops=()
+
+# busy N: as many loops that want a CPU each; they end with the test.
+busy()
+{
+	local i
+	for ((i = 0; i < $1; i++)); do
+		(while :; do :; done) &
+		loops+=($!)
+		at_exit "kill $! 2>/dev/null"
+	done
+}
+
 # --- captures ---------------------------------------------------------------
 
 # watch NAME: capture all that the namespace's loopback carries.
@@ -487,4 +502,56 @@ judge_rows()
 {
 	"$PYTHON" "$HERE/judge.py" rows "$rows" "$made" "$file" ||
 	    failures=$((failures + 1))
+}
+
+# --- a pipe -----------------------------------------------------------------
+# What goes through it is copied to $scratch/NAME.pcap, and how long each
+# datagram of send took is told at its end.
+
+# send PHASE SECONDS
+send() { in_ns "$A" "$PYTHON" "$HERE/delays.py" send 127.0.0.1 "$@"; }
+
+# pipe_begin NAME OPTIONS: tcpdump writes to who knows when a packet comes.
+pipe_begin()
+{
+	rm -f "$scratch/pipe"
+	mkfifo "$scratch/pipe"
+	: >"$scratch/$1.err"
+	(in_ns "$A" "${ours[@]}" tcpdump -i "${DEVPREFIX}lo$2" -U -n \
+	    --immediate-mode -w - 2>"$scratch/$1.err") >"$scratch/pipe" &
+	pid[$1]=$!
+	"$PYTHON" "$HERE/delays.py" read "$scratch/$1.pcap" <"$scratch/pipe" \
+	    >"$scratch/$1.delays" &
+	reader=$!
+	wait_for 15 listening "$1"
+}
+
+pipe_end()
+{
+	traffic mark --near "$A/lo" --far "$A/lo" end
+	wait_for 15 marked_or_gone "$1" end || :
+	has_mark "$1" end || {
+		fail "$1" "the end never came; tcpdump said last:"
+		detail "$scratch/$1.err"
+	}
+	capture_end "$1" || fail "$1" "tcpdump ended with an error"
+	wait "$reader"
+}
+
+# phase NAME PHASE: $count, $median and $longest, in milliseconds, and $said.
+phase()
+{
+	read -r _ count median longest < <(grep "^$2 " "$scratch/$1.delays" ||
+	    echo "$2 0 0 0") || :
+	said="of $count packets the median came after $median ms,"
+	said="$said the last after $longest ms"
+	echo "  $1, $2: $said"
+}
+
+# at_once NAME PHASE: nearly every packet came so. Not all, as the machine may
+# be busy; but if they waited, all would.
+at_once()
+{
+	phase "$@"
+	check "$1/$2" "$said" test "$count" -gt 0 -a "$median" -lt 50
 }

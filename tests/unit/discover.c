@@ -24,6 +24,7 @@
 #include "check.h"
 #include "folders.h"
 #include "inventory.h"
+#include "process.h"
 #include "watch.h"
 
 #if defined(__aarch64__)
@@ -51,7 +52,7 @@ milliseconds(void)
 /* --- the scanner ------------------------------------------------------------
  */
 
-/* "slow" takes a second. */
+/* "slow" takes a second, "plain" has nothing. */
 bool
 scan_file(int fd, struct scan_result *result)
 {
@@ -62,7 +63,7 @@ scan_file(int fd, struct scan_result *result)
 		return false;
 	while (strcmp(order, "slow") == 0 && milliseconds() < end)
 		;
-	result->count = 1;
+	result->count = strcmp(order, "plain") != 0;
 	return true;
 }
 
@@ -84,6 +85,7 @@ struct processes {
 
 static struct processes before; /* what a look at all sees */
 static struct processes news;	/* mmap records */
+static struct processes own;	/* of this process, when it is asked about */
 static bool lost;		/* some of those */
 static int watching = -1;
 
@@ -92,6 +94,7 @@ struct watch {
 };
 
 struct inventory {
+	const struct processes *processes;
 	size_t next;
 	struct inventory_missed missed;
 };
@@ -157,7 +160,21 @@ watch_close(struct watch *watch)
 struct inventory *
 inventory_open(void)
 {
-	return calloc(1, sizeof(struct inventory));
+	struct inventory *inventory = calloc(1, sizeof(*inventory));
+
+	inventory->processes = &before;
+	return inventory;
+}
+
+struct inventory *
+inventory_of(uint32_t pid, int maps)
+{
+	struct inventory *inventory = inventory_open();
+
+	check(pid == (uint32_t)getpid());
+	close(maps);
+	inventory->processes = &own;
+	return inventory;
 }
 
 bool
@@ -165,9 +182,9 @@ inventory_step(struct inventory *inventory,
 	       void (*found)(void *context, const struct mapping *mapping),
 	       void *context)
 {
-	if (inventory->next == before.count)
+	if (inventory->next == inventory->processes->count)
 		return false;
-	found(context, &before.list[inventory->next++]);
+	found(context, &inventory->processes->list[inventory->next++]);
 	return true;
 }
 
@@ -341,7 +358,7 @@ begin(void)
 	memset(hooked, 0, sizeof(hooked));
 	memset(off, 0, sizeof(off));
 	told[0] = '\0';
-	before.count = news.count = 0;
+	before.count = news.count = own.count = 0;
 	room = MOST;
 	return discover_start(NULL, &failure);
 }
@@ -549,6 +566,111 @@ gives_wrong_hooks_back(void)
 	end(discover);
 }
 
+/* When this process began, as /proc has it. */
+static uint64_t
+own_start(void)
+{
+	FILE *file = fopen("/proc/self/stat", "re");
+	char text[1024] = "";
+	uint64_t ticks = 0;
+	uint32_t parent;
+
+	check(fread(text, 1, sizeof(text) - 1, file) > 0);
+	check(process_parse_stat(text, &parent, &ticks));
+	fclose(file);
+	return ticks * (UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+/* What is said of this process. */
+static enum ebpftls_answer
+answer(struct discover *discover)
+{
+	static uint64_t number;
+	struct ebpftls_hooked it = {
+		.pid = (uint32_t)getpid(),
+		.start = own_start(),
+		.number = ++number,
+	};
+	int64_t last = milliseconds() + WAIT;
+
+	check(discover_ask(discover, &it));
+	do
+		discover_work(discover);
+	while (!discover_answer(discover, &it) && milliseconds() < last);
+	check(it.number == number);
+	return it.answer;
+}
+
+/* "Not known" only until it is: files have to be looked at. */
+static void
+await_answer(struct discover *discover, enum ebpftls_answer wanted)
+{
+	enum ebpftls_answer got;
+
+	while ((got = answer(discover)) == EBPFTLS_NOT_KNOWN)
+		;
+	check(got == wanted);
+}
+
+/* By what it has mapped, and what it maps. */
+static void
+says_who_has_hooks(void)
+{
+	struct discover *discover = begin();
+
+	work_until_settled(discover);
+	make("a", "plain", 4096);
+	make("b", "plain", 4096);
+	make("c", "", 4096);
+	map(&own, "a");
+	await_answer(discover, EBPFTLS_NOT_HOOKED);
+	map(&own, "b");
+	map(&news, "b");
+	await_answer(discover, EBPFTLS_NOT_HOOKED);
+	map(&news, "b");
+	check(answer(discover) == EBPFTLS_NOT_HOOKED);
+	map(&own, "c");
+	map(&news, "c");
+	await_answer(discover, EBPFTLS_IS_HOOKED);
+	end(discover);
+}
+
+/* Files that nobody can scan now may have hooks. */
+static void
+says_what_it_does_not_know(void)
+{
+	struct discover *discover = begin();
+
+	work_until_settled(discover);
+	make("a", "plain", 4096);
+	make("slow", "slow", 4096);
+	map(&own, "a");
+	await_answer(discover, EBPFTLS_NOT_HOOKED);
+	map(&news, "slow");
+	check(answer(discover) == EBPFTLS_NOT_KNOWN);
+	map(&own, "slow");
+	await_answer(discover, EBPFTLS_IS_HOOKED);
+	end(discover);
+}
+
+/* The process is read again, and then has more than was told. */
+static void
+says_so_after_a_loss(void)
+{
+	struct discover *discover = begin();
+
+	work_until_settled(discover);
+	make("a", "plain", 4096);
+	make("b", "", 4096);
+	map(&own, "a");
+	await_answer(discover, EBPFTLS_NOT_HOOKED);
+	map(&own, "b");
+	check(answer(discover) == EBPFTLS_NOT_HOOKED);
+	lost = true;
+	await_answer(discover, EBPFTLS_IS_HOOKED);
+	end(discover);
+}
+
 int
 main(void)
 {
@@ -562,6 +684,9 @@ main(void)
 		{ "a file that changed", file_that_changed },
 		{ "hooks that nobody needs", gives_hooks_back },
 		{ "hooks that were wrong", gives_wrong_hooks_back },
+		{ "who has hooked code", says_who_has_hooks },
+		{ "who may have some", says_what_it_does_not_know },
+		{ "who has some after a loss", says_so_after_a_loss },
 		{ NULL, NULL },
 	};
 

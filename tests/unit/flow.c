@@ -41,6 +41,7 @@ stop(void)
 static unsigned int
 give(const struct bytes *packet)
 {
+	static const struct ebpftls_end nobody[2];
 	struct ebpftls_need need = { .labels = 0xffff };
 	uint8_t *copy = malloc(packet->size);
 	bool needs;
@@ -48,9 +49,10 @@ give(const struct bytes *packet)
 	if (copy == NULL)
 		abort();
 	memcpy(copy, packet->bytes, packet->size);
-	needs = ebpftls_flows_packet(flows, keys,
-				     packets.pktap ? 258 : packets.linktype,
-				     copy, (uint32_t)packet->size, now, &need);
+	needs =
+	    ebpftls_flows_packet(flows, keys,
+				 packets.pktap ? 258 : packets.linktype, copy,
+				 (uint32_t)packet->size, nobody, now, &need);
 	free(copy);
 	check(needs == (need.labels != 0));
 	if (needs)

@@ -75,6 +75,7 @@ compare(pcap_t *packets)
 	unsigned long number = 0;
 
 	while (pcap_next_ex(packets, &header, &bytes) == 1) {
+		static const struct ebpftls_end nobody[2];
 		struct ebpftls_need need;
 		uint8_t *copy = malloc(header->caplen);
 		bool needs;
@@ -85,7 +86,8 @@ compare(pcap_t *packets)
 		number++;
 		needs =
 		    ebpftls_flows_packet(flows, keys, pcap_datalink(packets),
-					 copy, header->caplen, number, &need);
+					 copy, header->caplen, nobody, number,
+					 &need);
 		free(copy);
 		if (needs && !is_wanted(number, &need))
 			return;

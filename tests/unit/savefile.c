@@ -140,11 +140,13 @@ static unsigned int looks;
 bool
 ebpftls_flows_packet(struct ebpftls_flows *unused, struct ebpftls_keys *unused2,
 		     int linktype, const uint8_t *bytes, uint32_t caplen,
-		     uint64_t time, struct ebpftls_need *need)
+		     const struct ebpftls_end ends[2], uint64_t time,
+		     struct ebpftls_need *need)
 {
 	struct connection *c;
 
 	(void)unused, (void)unused2, (void)linktype, (void)time;
+	memcpy(need->ends, ends, sizeof(need->ends));
 	looks++;
 	if (caplen < 4 || (bytes[0] != 'h' && bytes[0] != 'n'))
 		return false;
@@ -588,6 +590,270 @@ two_waiting(void)
 	check(files.late == 1);
 	ebpftls_savefiles_close(&files);
 	close(pipe_end);
+	fclose(file);
+}
+
+/* --- who gives no secrets ----------------------------------------------------
+ */
+
+static struct ebpftls_hooked question; /* the last */
+static unsigned int questions;
+
+static bool
+ask(void *context, const struct ebpftls_hooked *asked)
+{
+	(void)context;
+	question = *asked;
+	questions++;
+	return true;
+}
+
+static void
+answer(enum ebpftls_answer what)
+{
+	question.answer = what;
+	ebpftls_savefiles_answer(&files, &question);
+	ebpftls_savefiles_tick(&files, now);
+}
+
+static const struct ebpftls_owner silent = {
+	.kind = EBPFTLS_OF_PROCESS,
+	.pid = 4,
+	.start = 5,
+	.comm = "silent",
+};
+
+static void
+set_up_asking(void)
+{
+	set_up();
+	sender = &silent;
+	files.sources = ebpftls_sources_new(8);
+	files.ask = ask;
+	questions = 0;
+}
+
+/* Connections without secrets, of hooked programs or others. */
+static bool
+are_without(uint64_t unhooked, uint64_t others)
+{
+	struct ebpftls_sources_sums sums;
+	char names[64];
+
+	ebpftls_sources_sum(files.sources, &sums, names, sizeof(names));
+	return sums.unhooked == unhooked && sums.others == others &&
+	       strcmp(names, unhooked > 0 ? "silent" : "") == 0;
+}
+
+static bool
+is_holding(void)
+{
+	return ebpftls_savefiles_due(&files) <= files.now + EBPFTLS_LOOK;
+}
+
+static void
+later(uint64_t by)
+{
+	now += by;
+	ebpftls_savefiles_tick(&files, now);
+}
+
+/* It is not asked at once, and it is asked again. */
+static void
+nobody_gives(void)
+{
+	FILE *file = open_pipe();
+	struct ebpftls_savefile *save;
+
+	set_up_asking();
+	save = begin(file);
+	hello(save, 1);
+	needs(save, 1, 0x0c);
+	plain(save, 2);
+	check(ebpftls_savefile_flush(save) == 0);
+	check(is_shape(pipe_shape(), "H I h1"));
+	later(EBPFTLS_LOOK - 1);
+	check(questions == 0);
+	later(1);
+	check(questions == 1 && question.pid == 4 && question.start == 5);
+	later(1);
+	check(questions == 1);
+	/* what comes after the question is another matter */
+	hello(save, 3);
+	needs(save, 3, 0x0c);
+	answer(EBPFTLS_NOT_HOOKED);
+	/* it was flushed before */
+	check(is_shape(pipe_shape(), "n1 p2 h3"));
+	later(EBPFTLS_LOOK);
+	check(questions == 2);
+	answer(EBPFTLS_NOT_HOOKED);
+	check(is_shape(pipe_shape(), "n3"));
+	needs(save, 1, 0x10);
+	check(ebpftls_savefile_flush(save) == 0);
+	check(is_shape(pipe_shape(), "n1"));
+	check(files.late == 0 && questions == 2 && are_without(2, 0));
+	ebpftls_savefiles_close(&files);
+	ebpftls_sources_free(files.sources);
+	close(pipe_end);
+	fclose(file);
+}
+
+/* "Yes" and "not known" change nothing. */
+static void
+somebody_gives(void)
+{
+	FILE *file = open_pipe();
+	struct ebpftls_savefile *save;
+
+	set_up_asking();
+	save = begin(file);
+	needs(save, 1, 0x0c);
+	later(EBPFTLS_LOOK);
+	answer(EBPFTLS_NOT_KNOWN);
+	needs(save, 2, 0x0c);
+	later(EBPFTLS_LOOK);
+	check(questions == 1);
+	secret(1, 2);
+	secret(1, 3);
+	later(EBPFTLS_LOOK);
+	check(questions == 2);
+	answer(EBPFTLS_IS_HOOKED);
+	needs(save, 3, 0x0c);
+	secret(2, 2);
+	secret(2, 3);
+	later(EBPFTLS_LOOK);
+	check(questions == 2 && is_holding());
+	later(HOLD);
+	check(!is_holding() && files.late == 1 && are_without(0, 1));
+	secret(3, 2);
+	check(are_without(0, 0));
+	ebpftls_savefiles_close(&files);
+	ebpftls_sources_free(files.sources);
+	close(pipe_end);
+	fclose(file);
+}
+
+/* A part of them came: the rest will. And who is not known is waited for. */
+static void
+not_asked(void)
+{
+	FILE *file = open_pipe();
+	struct ebpftls_savefile *save;
+
+	set_up_asking();
+	save = begin(file);
+	needs(save, 1, 0x0c);
+	later(EBPFTLS_LOOK);
+	secret(1, 2);
+	answer(EBPFTLS_NOT_HOOKED);
+	check(is_holding());
+	secret(1, 3);
+	sender = NULL;
+	needs(save, 2, 0x0c);
+	later(EBPFTLS_LOOK);
+	check(questions == 1 && is_holding());
+	later(HOLD);
+	check(!is_holding() && are_without(0, 1));
+	ebpftls_savefiles_close(&files);
+	ebpftls_sources_free(files.sources);
+	close(pipe_end);
+	fclose(file);
+}
+
+/* There is a room in a file, and a secret in it undoes all trust. */
+static void
+mistaken(void)
+{
+	FILE *file = fopen(path, "w");
+	struct ebpftls_savefile *save;
+
+	set_up_asking();
+	save = begin(file);
+	hello(save, 1);
+	needs(save, 1, 0x0c);
+	later(EBPFTLS_LOOK);
+	answer(EBPFTLS_NOT_HOOKED);
+	check(!is_holding());
+	needs(save, 2, 0x0c);
+	secret(1, 2);
+	later(EBPFTLS_LOOK);
+	check(questions == 1 && is_holding());
+	check(ebpftls_savefile_flush(save) == 0);
+	check(is_shape(file_shape(), "H I h1 R1 n1 R0 n2"));
+	ebpftls_savefiles_close(&files);
+	ebpftls_sources_free(files.sources);
+	fclose(file);
+}
+
+/* Its own secrets may stand behind others in the ring. */
+static void
+ended_before_read(void)
+{
+	FILE *file = open_pipe();
+	struct ebpftls_savefile *save;
+
+	set_up_asking();
+	save = begin(file);
+	hello(save, 1);
+	needs(save, 1, 0x0c);
+	later(EBPFTLS_LOOK);
+	question.answer = EBPFTLS_HAS_ENDED;
+	ebpftls_savefiles_answer(&files, &question);
+	secret(2, 2);
+	secret(1, 2);
+	check(is_holding());
+	secret(1, 3);
+	check(!is_holding() && ebpftls_savefile_flush(save) == 0);
+	check(is_shape(pipe_shape(), "H I h1 S S n1"));
+	check(are_without(0, 0));
+	ebpftls_savefiles_close(&files);
+	ebpftls_sources_free(files.sources);
+	close(pipe_end);
+	fclose(file);
+}
+
+/* What a flush let go is asked about for the statistics, if it has to be. */
+static void
+flushed_before_asked(void)
+{
+	FILE *file = fopen(path, "w");
+	struct ebpftls_savefile *save;
+
+	set_up_asking();
+	save = begin(file);
+	for (uint8_t i = 1; i <= 3; i++)
+		needs(save, i, 0x0c);
+	check(ebpftls_savefile_flush(save) == 0);
+	secret(2, 2);
+	later(1);
+	check(questions == 0 && are_without(0, 2));
+	later(EBPFTLS_LOOK);
+	check(questions == 1);
+	answer(EBPFTLS_NOT_HOOKED);
+	check(are_without(2, 0));
+	later(EBPFTLS_LOOK);
+	check(questions == 1);
+	ebpftls_savefiles_close(&files);
+	ebpftls_sources_free(files.sources);
+	fclose(file);
+}
+
+/* For rooms that stay empty nobody waits in the end. */
+static void
+end_does_not_wait(void)
+{
+	FILE *file = fopen(path, "w");
+	struct ebpftls_savefile *save;
+
+	set_up_asking();
+	save = begin(file);
+	needs(save, 1, 0x0c);
+	later(EBPFTLS_LOOK);
+	answer(EBPFTLS_NOT_HOOKED);
+	ebpftls_savefiles_close(&files);
+	check(files.now == now);
+	check(is_shape(file_shape(), "H I R0 n1 E"));
+	ebpftls_sources_free(files.sources);
 	fclose(file);
 }
 
@@ -1752,6 +2018,13 @@ static const struct check_case cases[] = {
 	{ "secrets known before the connection", known_before },
 	{ "secrets known in part", known_in_part },
 	{ "packets never overtake packets", two_waiting },
+	{ "nobody gives secrets", nobody_gives },
+	{ "somebody gives secrets", somebody_gives },
+	{ "secrets that are waited for unasked", not_asked },
+	{ "secrets where there were to be none", mistaken },
+	{ "who has ended, with secrets to be read", ended_before_read },
+	{ "who is asked about after a flush", flushed_before_asked },
+	{ "the end does not wait for nothing", end_does_not_wait },
 	{ "too late in a pipe", late_in_pipe },
 	{ "too late in a file", late_in_file },
 	{ "flush of a file", flush_of_file },

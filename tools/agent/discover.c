@@ -33,6 +33,7 @@
 #include "inventory.h"
 #include "opener.h"
 #include "scanner.h"
+#include "suspects.h"
 #include "watch.h"
 
 #define MILLISECOND INT64_C(1000000)
@@ -53,7 +54,8 @@
 struct item {
 	struct item *next;
 	struct mapping mapping;
-	bool library; /* of a standard folder */
+	bool library;	 /* of a standard folder */
+	uint32_t ticket; /* of a process that was asked about, or 0 */
 	char path[];
 };
 
@@ -95,6 +97,9 @@ struct discover {
 	struct opener *opener;
 	struct cache *cache;
 	struct files *files;
+	struct suspects *suspects;
+	struct inventory *reading; /* the maps of one of these, or NULL */
+	uint32_t reading_pid;
 	int epoll;
 	int more;  /* eventfd: there is more to do at once */
 	int timer; /* for the next look at all */
@@ -138,7 +143,8 @@ lane_open(struct lane *lane)
 }
 
 static bool
-lane_put(struct lane *lane, const struct mapping *mapping, bool library)
+lane_put(struct lane *lane, const struct mapping *mapping, bool library,
+	 uint32_t ticket)
 {
 	size_t length = strlen(mapping->path) + 1;
 	struct item *item;
@@ -151,6 +157,7 @@ lane_put(struct lane *lane, const struct mapping *mapping, bool library)
 	item->next = NULL;
 	item->mapping = *mapping;
 	item->library = library;
+	item->ticket = ticket;
 	memcpy(item->path, mapping->path, length);
 	item->mapping.path = item->path;
 	*lane->last = item;
@@ -540,8 +547,8 @@ begin(struct discover *discover, struct lane *lane, const struct item *item,
 static void
 found_path(struct discover *discover, const char *path, bool library)
 {
-	lane_put(&discover->initial, &(struct mapping){ .path = path },
-		 library);
+	lane_put(&discover->initial, &(struct mapping){ .path = path }, library,
+		 0);
 }
 
 /* Disks take their time, too: only what has no device of its own is hung. */
@@ -569,7 +576,20 @@ is_hung(const struct discover *discover, const struct mapping *mapping)
 	return false;
 }
 
-static void
+/* What the process has mapped may also be what lies below. */
+static enum sight
+sight_of(const struct file *file, const struct opened *opened)
+{
+	if (file == NULL)
+		return SIGHT_UNCLEAR;
+	if (file->attachment >= 0)
+		return SIGHT_HOOKED;
+	if (file->pending || file->again || opened->lower[0] != '\0')
+		return SIGHT_UNCLEAR;
+	return SIGHT_PLAIN;
+}
+
+static enum sight
 look_at_opened(struct discover *discover, struct lane *lane,
 	       const struct item *item, const struct opened *opened, int fd)
 {
@@ -577,32 +597,32 @@ look_at_opened(struct discover *discover, struct lane *lane,
 
 	begin(discover, lane, item, opened, fd);
 	if (item->mapping.pid == 0)
-		return;
+		return SIGHT_UNCLEAR;
 	file = files_find(discover->files, &opened->st, opened->overlay);
 	if (file != NULL && !opened->other_device)
 		files_saw(discover->files, &item->mapping,
 			  file->attachment >= 0 || file->pending, now());
 	if (opened->lower[0] != '\0')
 		found_path(discover, opened->lower, false);
+	return sight_of(file, opened);
 }
 
-static void
+static enum sight
 look_at(struct discover *discover, struct lane *lane, const struct item *item)
 {
 	struct opened opened;
 	/* what has just been mapped cannot have been copied up since */
-	bool lower = lane == &discover->initial && item->mapping.pid != 0;
+	bool lower = !item->mapping.recent && item->mapping.pid != 0;
 	int fd;
 
 	if (is_hung(discover, &item->mapping)) {
 		look_again(discover);
-		return;
+		return SIGHT_UNCLEAR;
 	}
 	switch (
 	    opener_ask(discover->opener, &item->mapping, lower, &opened, &fd)) {
 	case OPENER_DONE:
-		look_at_opened(discover, lane, item, &opened, fd);
-		break;
+		return look_at_opened(discover, lane, item, &opened, fd);
 	case OPENER_GONE:
 		if (item->mapping.pid != 0)
 			files_missed(discover->files, &item->mapping, now());
@@ -614,18 +634,26 @@ look_at(struct discover *discover, struct lane *lane, const struct item *item)
 		hangs(discover, item);
 		break;
 	}
+	return SIGHT_UNCLEAR;
 }
 
 /* --- where files come from ---------------------------------------------------
  */
 
+/* Of a process that was asked about, each is looked at. */
 static void
 found(struct discover *discover, struct lane *lane,
       const struct mapping *mapping)
 {
-	if (!files_is_fresh(discover->files, mapping, now()) &&
-	    !lane_put(lane, mapping, false))
-		look_again(discover);
+	uint32_t ticket = suspects_expect(discover->suspects, mapping->pid);
+
+	if ((ticket == 0 && files_is_fresh(discover->files, mapping, now())) ||
+	    lane_put(lane, mapping, false, ticket))
+		return;
+	look_again(discover);
+	if (ticket != 0)
+		suspects_saw(discover->suspects, mapping->pid, ticket,
+			     SIGHT_UNCLEAR);
 }
 
 static void
@@ -677,6 +705,29 @@ find_more(struct discover *discover)
 	return false;
 }
 
+/* The same for a process that was asked about. */
+static bool
+read_suspect(struct discover *discover)
+{
+	int maps;
+
+	if (discover->reading == NULL) {
+		maps =
+		    suspects_next(discover->suspects, &discover->reading_pid);
+		if (maps < 0)
+			return false;
+		discover->reading = inventory_of(discover->reading_pid, maps);
+	}
+	/* without memory for it, it has no code that is seen */
+	if (discover->reading != NULL &&
+	    inventory_step(discover->reading, found_now, discover))
+		return true;
+	suspects_read(discover->suspects, discover->reading_pid);
+	inventory_close(discover->reading);
+	discover->reading = NULL;
+	return true;
+}
+
 /* --- a bit at a time ---------------------------------------------------------
  */
 
@@ -697,13 +748,17 @@ static bool
 advance(struct discover *discover, struct lane *lane)
 {
 	struct item *item;
+	enum sight sight;
 
 	if (must_wait(discover, lane))
 		return false;
 	item = lane_get(lane);
 	if (item == NULL)
 		return false;
-	look_at(discover, lane, item);
+	sight = look_at(discover, lane, item);
+	if (item->ticket != 0)
+		suspects_saw(discover->suspects, item->mapping.pid,
+			     item->ticket, sight);
 	free(item);
 	return true;
 }
@@ -752,12 +807,16 @@ rest(struct discover *discover)
 static bool
 step(struct discover *discover)
 {
-	bool more = false;
+	bool more;
 
-	if (!watch_read(discover->watch, found_now, discover))
+	if (!watch_read(discover->watch, found_now, discover)) {
+		suspects_forget(discover->suspects);
 		look_again(discover);
+	}
+	suspects_heard(discover->suspects);
+	more = read_suspect(discover);
 	if (discover->initial.first == NULL)
-		more = find_more(discover);
+		more |= find_more(discover);
 	if (take_answers(discover) || advance_either(discover) || more)
 		return true;
 	return is_idle(discover) && rest(discover);
@@ -797,6 +856,19 @@ discover_files(const struct discover *discover)
 	return discover->hooked;
 }
 
+bool
+discover_ask(struct discover *discover, const struct ebpftls_hooked *question)
+{
+	eventfd_write(discover->more, 1);
+	return suspects_ask(discover->suspects, question, now());
+}
+
+bool
+discover_answer(struct discover *discover, struct ebpftls_hooked *answer)
+{
+	return suspects_answer(discover->suspects, answer);
+}
+
 /* --- begin and end
  * ------------------------------------------------------------ */
 
@@ -826,6 +898,7 @@ static bool
 open_all(struct discover *discover)
 {
 	discover->files = files_open();
+	discover->suspects = suspects_open("/proc");
 	discover->cache = cache_open();
 	discover->inventory = inventory_open();
 	discover->libraries = libraries_open();
@@ -835,10 +908,11 @@ open_all(struct discover *discover)
 	    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (discover->cache != NULL)
 		discover->opener = opener_open(discover->cache);
-	return discover->files != NULL && discover->opener != NULL &&
-	       discover->inventory != NULL && discover->libraries != NULL &&
-	       discover->epoll >= 0 && discover->more >= 0 &&
-	       discover->timer >= 0 && open_desks(discover) &&
+	return discover->files != NULL && discover->suspects != NULL &&
+	       discover->opener != NULL && discover->inventory != NULL &&
+	       discover->libraries != NULL && discover->epoll >= 0 &&
+	       discover->more >= 0 && discover->timer >= 0 &&
+	       open_desks(discover) &&
 	       listen_to(discover, watch_fd(discover->watch)) &&
 	       listen_to(discover, discover->timer) &&
 	       listen_to(discover, discover->more);
@@ -882,7 +956,9 @@ discover_close(struct discover *discover)
 	for (size_t i = 0; i < DESKS; i++)
 		desk_close(&discover->desks[i]);
 	inventory_close(discover->inventory);
+	inventory_close(discover->reading);
 	libraries_close(discover->libraries);
+	suspects_close(discover->suspects);
 	lane_close(&discover->urgent);
 	lane_close(&discover->initial);
 	if (discover->cache != NULL)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ebpftls-control.h"
 #include "failure.h"
 #include "secrets.h"
 
@@ -35,6 +36,14 @@ void discover_work(struct discover *discover);
  */
 bool discover_settled(const struct discover *discover);
 uint32_t discover_files(const struct discover *discover);
+
+/*
+ * Takes a question about a process. False: it cannot be answered. Else the
+ * answer comes from discover_answer(), which is false when there is none.
+ */
+bool discover_ask(struct discover *discover,
+		  const struct ebpftls_hooked *question);
+bool discover_answer(struct discover *discover, struct ebpftls_hooked *answer);
 
 /* NULL is allowed. */
 void discover_close(struct discover *discover);

@@ -19,7 +19,7 @@
 #define PIECE 65536 /* a line has less than five times PATH_MAX */
 
 struct inventory {
-	DIR *proc;
+	DIR *proc; /* NULL: there is only this process */
 	uint32_t pid;
 	int maps;    /* of that process, or -1: ask for the next */
 	size_t used; /* of a line that is not complete */
@@ -40,6 +40,20 @@ inventory_open(void)
 		return inventory;
 	free(inventory);
 	return NULL;
+}
+
+struct inventory *
+inventory_of(uint32_t pid, int maps)
+{
+	struct inventory *inventory = calloc(1, sizeof(*inventory));
+
+	if (inventory == NULL) {
+		close(maps);
+		return NULL;
+	}
+	inventory->pid = pid;
+	inventory->maps = maps;
+	return inventory;
 }
 
 /* Processes end while one looks. */
@@ -103,7 +117,7 @@ inventory_step(struct inventory *inventory,
 	ssize_t got;
 
 	if (inventory->maps < 0)
-		return next_process(inventory);
+		return inventory->proc != NULL && next_process(inventory);
 	got = read(inventory->maps, inventory->piece + inventory->used,
 		   PIECE - inventory->used);
 	if (got <= 0) {
@@ -131,6 +145,7 @@ inventory_close(struct inventory *inventory)
 		return;
 	if (inventory->maps >= 0)
 		close(inventory->maps);
-	closedir(inventory->proc);
+	if (inventory->proc != NULL)
+		closedir(inventory->proc);
 	free(inventory);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which files all processes have mapped as code, read once. */
+/* Which files processes have mapped as code, read once. */
 #ifndef AGENT_INVENTORY_H
 #define AGENT_INVENTORY_H
 
@@ -15,8 +15,14 @@ struct inventory_missed {
 	uint32_t denied; /* this is not allowed */
 };
 
-/* NULL when there is no /proc, or no room for it. */
+/* Of all processes. NULL when there is no /proc, or no room for it. */
 struct inventory *inventory_open(void);
+
+/*
+ * Of one, whose open /proc/PID/maps this is: that is closed at the end, or
+ * here if there is no room, and then NULL is returned.
+ */
+struct inventory *inventory_of(uint32_t pid, int maps);
 
 /*
  * Goes on a bit, and calls `found` for each mapping; its path is gone after

@@ -94,7 +94,8 @@ scan_process(const struct oldsockets_maps *maps, int proc,
 	struct dirent *entry;
 	uint32_t parent;
 
-	if (dir != NULL && pidfd >= 0 && process_is(folder, owner, &parent))
+	if (dir != NULL && pidfd >= 0 &&
+	    process_began(folder, owner->start, &parent))
 		while ((entry = readdir(dir)) != NULL)
 			if (readlinkat(fds, entry->d_name, target,
 				       sizeof(target)) > 7 &&

@@ -128,7 +128,7 @@ process_parse_cgroups(char *text, struct ebpftls_process *facts)
 }
 
 bool
-process_is(int folder, const struct ebpftls_owner *owner, uint32_t *parent)
+process_began(int folder, uint64_t start, uint32_t *parent)
 {
 	const uint64_t tick = SECOND / (uint64_t)sysconf(_SC_CLK_TCK);
 	char text[STAT_SIZE];
@@ -136,7 +136,7 @@ process_is(int folder, const struct ebpftls_owner *owner, uint32_t *parent)
 
 	process_read_text(folder, "stat", text, sizeof(text));
 	return process_parse_stat(text, parent, &ticks) &&
-	       ticks == owner->start / tick;
+	       ticks == start / tick;
 }
 
 bool
@@ -149,7 +149,7 @@ process_read(int folder, const struct ebpftls_newcomer *who,
 	/* first, as the rest stays until the parent has heard of the end */
 	if (readlinkat(folder, "exe", facts->exe, sizeof(facts->exe) - 1) < 0)
 		facts->exe[0] = '\0';
-	if (!process_is(folder, &who->owner, &parent)) {
+	if (!process_began(folder, who->owner.start, &parent)) {
 		memset(facts->exe, 0, sizeof(facts->exe));
 		return false;
 	}

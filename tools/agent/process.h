@@ -33,9 +33,11 @@ bool process_read(int folder, const struct ebpftls_newcomer *who,
  */
 void process_read_command(int folder, struct ebpftls_process *facts);
 
-/* Whether it is this process's, and not another's with its pid. */
-bool process_is(int folder, const struct ebpftls_owner *owner,
-		uint32_t *parent);
+/*
+ * Whether it is the folder of the process that began then, and not of another
+ * one that has its pid by now.
+ */
+bool process_began(int folder, uint64_t start, uint32_t *parent);
 
 /*
  * Reads as much of a file in it as there is room for, and puts a 0 behind that.

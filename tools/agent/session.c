@@ -517,12 +517,30 @@ tell_news(struct session *session)
 }
 
 static void
+answer(struct session *session, const struct ebpftls_hooked *answer)
+{
+	union ebpftls_any_message message = { .hooked = *answer };
+
+	ebpftls_control_send(session->sock, &message, EBPFTLS_HOOKED, NULL, 0);
+}
+
+static void
+give_answers(struct session *session)
+{
+	struct ebpftls_hooked found;
+
+	while (discover_answer(session->discover, &found))
+		answer(session, &found);
+}
+
+static void
 discover_more(struct session *session)
 {
 	union ebpftls_any_message message;
 	int ring = secrets_ring_fd(session->secrets);
 
 	discover_work(session->discover);
+	give_answers(session);
 	if (session->told || !discover_settled(session->discover))
 		return;
 	memset(&message, 0, sizeof(message));
@@ -531,6 +549,16 @@ discover_more(struct session *session)
 	ebpftls_control_send(session->sock, &message, EBPFTLS_SECRETS_ON, &ring,
 			     1);
 	session->told = true;
+}
+
+/* What cannot be answered now is not known. */
+static void
+ask_discover(struct session *session, struct ebpftls_hooked *question)
+{
+	question->answer = EBPFTLS_NOT_KNOWN;
+	if (session->discover == NULL ||
+	    !discover_ask(session->discover, question))
+		answer(session, question);
 }
 
 static bool
@@ -559,6 +587,10 @@ hear(struct session *session)
 		return hear_filter(session, &message.filter_part, fds, count);
 	if (type > 0)
 		ebpftls_control_close(fds, count);
+	if (type == EBPFTLS_HOOKED) {
+		ask_discover(session, &message.hooked);
+		return true;
+	}
 	if (type != EBPFTLS_SECRETS)
 		return false;
 	if (!session->asked)
