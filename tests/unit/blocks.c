@@ -142,9 +142,9 @@ more_options(void)
 		76,
 	};
 
-	at = ebpftls_blocks_option(at, EBPFTLS_OPTION_COMMENT, "pid=1", 5);
+	at = ebpftls_blocks_option(at, EBPFTLS_COMMENT, "pid=1", 5);
 	check(at == options + 12);
-	at = ebpftls_blocks_option(at, EBPFTLS_OPTION_PROCESS,
+	at = ebpftls_blocks_option(at, EBPFTLS_EPB_PROCESS,
 				   (uint32_t[]){ 3 }, 4);
 	check(at == options + 20);
 	record.options_size = 20;
