@@ -157,8 +157,10 @@ $(BUILD)/ebpftls-agent: $(AGENT_OBJ) $(BUILD)/agent.flags
 
 # --- tool -----------------------------------------------------------------
 
-# A program on libpcap: which one it finds is the dynamic linker's business.
-TOOL_OBJ := $(patsubst %.c,$(BUILD)/tool/%.o,$(wildcard tools/ebpftls/*.c))
+# A program on libpcap: which one it finds is the dynamic linker's business. It
+# seals as the module does.
+TOOL_OBJ := $(patsubst %.c,$(BUILD)/tool/%.o,$(wildcard tools/ebpftls/*.c) \
+	$(patsubst %,pcap-ebpftls/ebpftls-%.c,mark reader replace seal))
 
 .PHONY: tool
 tool: $(BUILD)/ebpftls
@@ -167,7 +169,7 @@ $(BUILD)/tool/%.o: %.c $(PCAP)/.configured | need
 	$(SAY) CC $<
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(call hardened,CFLAGS) $(call hardened,CPPFLAGS) -fPIE \
-	    $(WARNINGS) -I$(PCAP) -MMD -MP -c -o $@ $<
+	    $(WARNINGS) -I$(PCAP) -Ipcap-ebpftls -Ibpf -MMD -MP -c -o $@ $<
 
 $(BUILD)/ebpftls: $(TOOL_OBJ) | $(BUILD)/lib/libpcap.so.0.8
 	$(SAY) LINK $(@F)
@@ -181,7 +183,7 @@ $(BUILD)/ebpftls: $(TOOL_OBJ) | $(BUILD)/lib/libpcap.so.0.8
 # clang's with libFuzzer.
 TEST := $(BUILD)/test
 TESTED := $(wildcard pcap-ebpftls/ebpftls-*.c tools/agent/*.c) \
-	tools/ebpftls/lines.c tools/ebpftls/ends.c
+	tools/ebpftls/lines.c tools/ebpftls/ends.c tools/ebpftls/bare.c
 UNIT := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/unit/*.c))
 FUZZERS := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/fuzz/*.c))
 TEST_CFLAGS = -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all \

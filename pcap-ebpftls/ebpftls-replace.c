@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SUFFIX ".sealing"
+#define SUFFIX ".unfinished"
 #define ROOM   ((size_t)256 << 10)
 
 _Static_assert(sizeof(off_t) == 8, "files of more than 2 GB");

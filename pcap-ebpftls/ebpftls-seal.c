@@ -597,6 +597,18 @@ put_statistics(struct work *work, const struct ebpftls_block *block)
 				source->told_size);
 }
 
+/* As dumpcap writes it: native, the only one, and of no length. */
+static bool
+is_usual_section(const struct work *work, const struct ebpftls_block *block)
+{
+	static const uint8_t unspecified[8] = { 0xff, 0xff, 0xff, 0xff,
+						0xff, 0xff, 0xff, 0xff };
+
+	return work->interfaces == 0 && !work->headed &&
+	       !work->reader.swapped &&
+	       memcmp(block->bytes + 16, unspecified, 8) == 0;
+}
+
 static bool
 put_block(struct work *work, const struct ebpftls_block *block)
 {
@@ -606,7 +618,7 @@ put_block(struct work *work, const struct ebpftls_block *block)
 		return false;
 	switch (block->type) {
 	case EBPFTLS_BLOCK_SECTION:
-		if (work->interfaces > 0 || work->reader.swapped)
+		if (!is_usual_section(work, block))
 			return fail(work, "it is not as dumpcap writes it");
 		break;
 	case EBPFTLS_BLOCK_INTERFACE:
