@@ -63,7 +63,8 @@ struct work {
 	bool replacing;
 	struct source sources[INTERFACES_MAX];
 	uint32_t interfaces;
-	bool headed;   /* the process blocks have been written */
+	bool headed;   /* what stands before all packets has been written */
+	bool plain;    /* there is an interface without a journal */
 	uint8_t *made; /* a block that is put together */
 	size_t made_size;
 	size_t made_room;
@@ -299,7 +300,7 @@ next_mark(struct work *work, struct source *source)
 		    !hear_statistics(work, source, &block))
 			return false;
 		if (block.type == EBPFTLS_BLOCK_SECRETS && !source->passed &&
-		    !put_secrets(work, &block))
+		    !work->plain && !put_secrets(work, &block))
 			return false;
 	}
 	return false;
@@ -429,7 +430,9 @@ ebpftls_seal_clear(const char *path)
 
 /*
  * Reads a journal once to its end: writes its process blocks, and looks
- * whether it is this interface's, and whole.
+ * whether it is this interface's, and whole. Where other interfaces carry the
+ * same connections nobody knows which packet is the first to need secrets: all
+ * of them are written.
  */
 static bool
 survey(struct work *work, struct source *source, uint32_t *processes)
@@ -445,6 +448,9 @@ survey(struct work *work, struct source *source, uint32_t *processes)
 			ebpftls_replace_put(&work->replace, block.bytes,
 					    block.size);
 			++*processes;
+		} else if (block.type == EBPFTLS_BLOCK_SECRETS) {
+			if (work->plain && !put_secrets(work, &block))
+				return false;
 		} else if (block.type == EBPFTLS_BLOCK_INTERFACE) {
 			ours = ebpftls_block_option(&source->reader, &block,
 						    EBPFTLS_IF_NAME, &name) &&
@@ -503,6 +509,8 @@ take_interface(struct work *work, const struct ebpftls_block *block)
 		return fail(work, "it has too many interfaces");
 	if (!open_source(work, source, work->interfaces++))
 		return false;
+	if (source->fd < 0)
+		work->plain = true;
 	source->unit = unit_of(&work->reader, block);
 	if (source->fd >= 0 && source->unit == 0)
 		return fail(work, "its time stamps are of another kind");
