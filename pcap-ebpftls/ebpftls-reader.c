@@ -154,11 +154,10 @@ ebpftls_reader_next(struct ebpftls_reader *reader, struct ebpftls_block *block)
 	return EBPFTLS_READ_BLOCK;
 }
 
-const uint8_t *
-ebpftls_reader_rest(const struct ebpftls_reader *reader, size_t *size)
+size_t
+ebpftls_reader_rest(const struct ebpftls_reader *reader)
 {
-	*size = reader->end - reader->start;
-	return reader->bytes + reader->start;
+	return reader->end - reader->start;
 }
 
 uint32_t

@@ -49,9 +49,8 @@ void ebpftls_reader_free(struct ebpftls_reader *reader);
 enum ebpftls_read ebpftls_reader_next(struct ebpftls_reader *reader,
 				      struct ebpftls_block *block);
 
-/* What was read of the block in which the file ends. */
-const uint8_t *ebpftls_reader_rest(const struct ebpftls_reader *reader,
-				   size_t *size);
+/* How much there is of the block in which the file ends. */
+size_t ebpftls_reader_rest(const struct ebpftls_reader *reader);
 
 /* A number that stands in the section. */
 uint16_t ebpftls_reader_u16(const struct ebpftls_reader *reader,

@@ -669,16 +669,12 @@ put_rest(struct work *work, struct source *source, uint32_t interface)
 static bool
 put_end(struct work *work)
 {
-	size_t size;
-	const uint8_t *rest = ebpftls_reader_rest(&work->reader, &size);
-
 	if (!work->headed && !put_processes(work))
 		return false;
 	for (uint32_t i = 0; i < work->interfaces; i++) {
 		if (!put_rest(work, &work->sources[i], i))
 			return false;
 	}
-	ebpftls_replace_put(&work->replace, rest, size);
 	return true;
 }
 
@@ -701,6 +697,7 @@ merge(struct work *work)
 	if (status == EBPFTLS_READ_BROKEN ||
 	    (status == EBPFTLS_READ_CUT && !work->seal->unfinished))
 		return fail(work, "it is not a whole pcapng file");
+	work->seal->cut = ebpftls_reader_rest(&work->reader);
 	return status == EBPFTLS_READ_BLOCK || put_end(work);
 }
 

@@ -23,7 +23,8 @@ struct ebpftls_seal {
 
 	uint64_t packets; /* in the file */
 	uint64_t known;	  /* of these there were marks */
-	char why[320];	  /* it could not be sealed */
+	size_t cut; /* bytes of half a block at its end, which are left out */
+	char why[320]; /* it could not be sealed */
 };
 
 /*

@@ -17,6 +17,9 @@ seal_file(const char *path)
 			complain("%s: of %" PRIu64 " packets the last %" PRIu64
 				 " say nothing of their processes",
 				 path, work.packets, work.packets - work.known);
+		if (work.cut > 0)
+			complain("%s: half a block at its end is left out",
+				 path);
 		return true;
 	case 1:
 		complain("%s: nothing was kept for it: there is no "
