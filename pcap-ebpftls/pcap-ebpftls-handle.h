@@ -37,6 +37,7 @@ struct pcap_ebpftls_journal {
 	struct ebpftls_target target;
 	FILE *file; /* NULL: there is no journal */
 	struct ebpftls_savefile *save;
+	uint64_t flushed; /* monotonic */
 };
 
 struct pcap_ebpftls {

@@ -18,6 +18,9 @@
 
 #define SECOND UINT64_C(1000000000)
 
+/* dumpcap writes what it has after 100 to 500 milliseconds. */
+#define FLUSH (SECOND / 20)
+
 /* Whether there can be anything to put into a file. */
 static bool
 is_wanted(const struct pcap_ebpftls *handle)
@@ -159,12 +162,19 @@ pcap_ebpftls_journal(pcap_t *p, const struct pcap_pkthdr *header,
 					handle->now);
 }
 
-/* So that it is no shorter than the file, whatever ends the process. */
+/*
+ * Whatever ends the process, what the file has that the journal has not is no
+ * older than this.
+ */
 void
 pcap_ebpftls_flush_journal(struct pcap_ebpftls *handle)
 {
-	if (handle->journal.save != NULL)
-		ebpftls_savefile_flush(handle->journal.save);
+	struct pcap_ebpftls_journal *journal = &handle->journal;
+
+	if (journal->save == NULL || handle->now < journal->flushed + FLUSH)
+		return;
+	journal->flushed = handle->now;
+	ebpftls_savefile_flush(journal->save);
 }
 
 void
