@@ -144,8 +144,8 @@ more_options(void)
 
 	at = ebpftls_blocks_option(at, EBPFTLS_COMMENT, "pid=1", 5);
 	check(at == options + 12);
-	at = ebpftls_blocks_option(at, EBPFTLS_EPB_PROCESS,
-				   (uint32_t[]){ 3 }, 4);
+	at = ebpftls_blocks_option(at, EBPFTLS_EPB_PROCESS, (uint32_t[]){ 3 },
+				   4);
 	check(at == options + 20);
 	record.options_size = 20;
 	check(ebpftls_blocks_packet_size(&record) == 56);
