@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Looks through /proc/self, and into the files that are open for writing. */
+/*
+ * Looks through the descriptors, and into the files that are open for writing.
+ * Of programs that have none nothing else is looked at: profiles of AppArmor
+ * need not allow it.
+ */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
 #include "ebpftls-target.h"
 
 #include <ctype.h>
-#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -18,6 +22,10 @@
 
 #define PROGRAM "dumpcap"
 #define WRITER	"Dumpcap"
+
+/* Descriptors among which dumpcap's is. */
+#define FIRST 3
+#define LAST  1024
 
 /* --- the process ---------------------------------------------------------- */
 
@@ -44,14 +52,8 @@ has_parent(void)
 bool
 ebpftls_target_is_likely(void)
 {
-	char path[PATH_MAX];
-	const ssize_t length =
-	    readlink("/proc/self/exe", path, sizeof(path) - 1);
-
-	if (length <= 0)
-		return false;
-	path[length] = '\0';
-	return strcmp(basename(path), PROGRAM) == 0 && !has_parent();
+	return strcmp(program_invocation_short_name, PROGRAM) == 0 &&
+	       !has_parent();
 }
 
 /* --- files ---------------------------------------------------------------- */
@@ -68,7 +70,7 @@ is_standard(const struct stat *status)
 {
 	struct stat standard;
 
-	for (int fd = 0; fd <= 2; fd++) {
+	for (int fd = 0; fd < FIRST; fd++) {
 		if (fstat(fd, &standard) == 0 &&
 		    is_same(&standard, status->st_dev, status->st_ino))
 			return true;
@@ -192,7 +194,7 @@ look_at(int fd, const char *device, struct ebpftls_target *target)
 {
 	struct stat status;
 
-	if (fd <= 2 || !is_output(fd, &status) || is_standard(&status))
+	if (!is_output(fd, &status) || is_standard(&status))
 		return false;
 	*target = (struct ebpftls_target){
 		.path = path_of(fd),
@@ -210,44 +212,19 @@ look_at(int fd, const char *device, struct ebpftls_target *target)
 	return false;
 }
 
-/* Calls `look` with each descriptor until it returns true. */
-static bool
-any_descriptor(bool (*look)(int fd, void *context), void *context)
-{
-	DIR *folder = opendir("/proc/self/fd");
-	const struct dirent *entry;
-	bool found = false;
-
-	if (folder == NULL)
-		return false;
-	while (!found && (entry = readdir(folder)) != NULL) {
-		if (isdigit((unsigned char)entry->d_name[0]))
-			found = look(atoi(entry->d_name), context);
-	}
-	closedir(folder);
-	return found;
-}
-
-struct search {
-	const char *device;
-	struct ebpftls_target *target;
-};
-
-static bool
-look_for(int fd, void *context)
-{
-	const struct search *search = context;
-
-	return look_at(fd, search->device, search->target);
-}
-
 bool
 ebpftls_target_find(struct ebpftls_target *target, const char *device)
 {
-	struct search search = { device, target };
+	int fd = FIRST;
 
 	*target = (struct ebpftls_target){ .path = NULL };
-	return !has_parent() && any_descriptor(look_for, &search);
+	while (fd < LAST && !look_at(fd, device, target))
+		fd++;
+	if (fd == LAST)
+		return false;
+	if (has_parent())
+		ebpftls_target_free(target);
+	return target->path != NULL;
 }
 
 void
@@ -266,27 +243,17 @@ ebpftls_target_is(const struct ebpftls_target *target)
 	       is_same(&status, target->device, target->inode);
 }
 
-struct identity {
-	uint64_t device;
-	uint64_t inode;
-};
-
-static bool
-is_open_at(int fd, void *context)
-{
-	const struct identity *identity = context;
-	const int flags = fcntl(fd, F_GETFL);
-	struct stat status;
-
-	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY &&
-	       fstat(fd, &status) == 0 &&
-	       is_same(&status, identity->device, identity->inode);
-}
-
 bool
 ebpftls_target_is_open(uint64_t device, uint64_t inode)
 {
-	struct identity identity = { device, inode };
+	struct stat status;
 
-	return any_descriptor(is_open_at, &identity);
+	for (int fd = 0; fd < LAST; fd++) {
+		const int flags = fcntl(fd, F_GETFL);
+
+		if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY &&
+		    fstat(fd, &status) == 0 && is_same(&status, device, inode))
+			return true;
+	}
+	return false;
 }

@@ -163,6 +163,19 @@ pcap_ebpftls_journal(pcap_t *p, const struct pcap_pkthdr *header,
 }
 
 /*
+ * Where it is not known in which file a packet goes, the journal ends with the
+ * file: what is delivered after that goes into another one.
+ */
+static void
+end_with_file(struct pcap_ebpftls_journal *journal)
+{
+	if (journal->target.one_of_many || ebpftls_target_is(&journal->target))
+		return;
+	end(journal);
+	ebpftls_journals_prune();
+}
+
+/*
  * Whatever ends the process, what the file has that the journal has not is no
  * older than this.
  */
@@ -175,6 +188,7 @@ pcap_ebpftls_flush_journal(struct pcap_ebpftls *handle)
 		return;
 	journal->flushed = handle->now;
 	ebpftls_savefile_flush(journal->save);
+	end_with_file(journal);
 }
 
 void

@@ -53,6 +53,12 @@ def only_added(kind, old, new):
             and added <= (OWNERS if kind == PACKET else {1}))
 
 
+def is_ours(kind, body):
+    """Whether a block can only be one that was put in."""
+    return kind in (SECRETS, PROCESS) or (
+        kind == STATISTICS and {c for c, _ in options(body, 12)} == {1})
+
+
 def same(sealed, original):
     new = blocks(sealed)
     number = 0
@@ -65,14 +71,12 @@ def same(sealed, original):
                     body == new_body or kind in (PACKET, STATISTICS)
                     and only_added(kind, body, new_body)):
                 break
-            if new_kind not in (SECRETS, PROCESS) and not (
-                    new_kind == STATISTICS
-                    and {c for c, _ in options(new_body, 12)} == {1}):
+            if not is_ours(new_kind, new_body):
                 return f"block {number} of the original is not there"
         else:
             return f"block {number} of the original and what follows is gone"
-    rest = [kind for kind, body in new if body]
-    return "there is more at the end" if set(rest) - {SECRETS} else ""
+    more = [kind for kind, body in new if body and not is_ours(kind, body)]
+    return "there is more at the end" if more else ""
 
 
 def read(path):
