@@ -665,6 +665,28 @@ test_mode_is_kept(void)
 	forget();
 }
 
+/* Who has it open sees nothing in it. */
+static void
+test_wiped(void)
+{
+	struct ebpftls_seal seal = { .path = path };
+	char *name = ebpftls_seal_journal(path, 0);
+	struct stat status;
+	uint8_t byte;
+	int fd;
+
+	make_pair('b', true);
+	write_to(path, &file);
+	fd = open(name, O_RDONLY);
+	check(fstat(fd, &status) == 0 && status.st_size > 0);
+	check(ebpftls_seal(&seal) == 0);
+	for (off_t at = 0; at < status.st_size; at++)
+		check(pread(fd, &byte, 1, at) == 1 && byte == 0);
+	close(fd);
+	free(name);
+	forget();
+}
+
 static void
 test_nothing_kept(void)
 {
@@ -701,6 +723,7 @@ main(void)
 		{ "seal: a journal in use", test_in_use },
 		{ "seal: broken journals", test_broken_journal },
 		{ "seal: owner and mode", test_mode_is_kept },
+		{ "seal: the journal is overwritten", test_wiped },
 		{ "seal: no journal", test_nothing_kept },
 		{ NULL, NULL },
 	};
