@@ -160,7 +160,7 @@ $(BUILD)/ebpftls-agent: $(AGENT_OBJ) $(BUILD)/agent.flags
 # A program on libpcap: which one it finds is the dynamic linker's business. It
 # seals as the module does.
 TOOL_OBJ := $(patsubst %.c,$(BUILD)/tool/%.o,$(wildcard tools/ebpftls/*.c) \
-	$(patsubst %,pcap-ebpftls/ebpftls-%.c,mark reader replace seal))
+	$(patsubst %,pcap-ebpftls/ebpftls-%.c,blocks mark reader replace seal source))
 
 .PHONY: tool
 tool: $(BUILD)/ebpftls

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "ebpftls-seal.h"
+#include "ebpftls-source.h"
 
 struct output {
 	struct output *next;
@@ -59,7 +60,7 @@ add(const struct ebpftls_target *target)
 		free(output);
 		return NULL;
 	}
-	ebpftls_seal_clear(output->path);
+	ebpftls_sources_clear(output->path);
 	outputs = output;
 	return output;
 }
@@ -98,7 +99,7 @@ create(const char *path)
 FILE *
 ebpftls_journal_open(const struct ebpftls_target *target)
 {
-	char *path = ebpftls_seal_journal(target->path, target->interface);
+	char *path = ebpftls_source_path(target->path, target->interface);
 	struct output *output;
 	FILE *file = NULL;
 
@@ -152,7 +153,7 @@ ebpftls_journals_prune(void)
 			link = &output->next;
 			continue;
 		}
-		ebpftls_seal_clear(output->path);
+		ebpftls_sources_clear(output->path);
 		take(link);
 	}
 	pthread_mutex_unlock(&lock);

@@ -33,13 +33,4 @@ struct ebpftls_seal {
  */
 int ebpftls_seal(struct ebpftls_seal *seal);
 
-/* The name of the journal for an interface of a file; to be freed. */
-char *ebpftls_seal_journal(const char *path, uint32_t interface);
-
-/*
- * Overwrites and removes all journals of a file that has gone, or that another
- * has taken the place of: but none that is in use or somebody else's.
- */
-void ebpftls_seal_clear(const char *path);
-
 #endif

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "ebpftls-reader.h"
+#include "ebpftls-source.h"
 
 #define INPUT_MAX 65536
 
@@ -137,14 +138,14 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	for (int unfinished = 0; unfinished < 2; unfinished++) {
 		write_to(path, parts[0], lengths[0]);
 		for (uint32_t i = 0; i < 2; i++) {
-			char *name = ebpftls_seal_journal(path, i);
+			char *name = ebpftls_source_path(path, i);
 
 			if (lengths[1 + i] > 0)
 				write_to(name, parts[1 + i], lengths[1 + i]);
 			free(name);
 		}
 		seal(unfinished != 0);
-		ebpftls_seal_clear(path);
+		ebpftls_sources_clear(path);
 		unlink(path);
 	}
 	return 0;

@@ -15,6 +15,7 @@
 #include "ebpftls-blocks.h"
 #include "ebpftls-mark.h"
 #include "ebpftls-reader.h"
+#include "ebpftls-source.h"
 #include "unit/check.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -123,7 +124,7 @@ write_to(const char *name, struct ebpftls_blocks *blocks)
 static void
 end_journal(uint32_t interface)
 {
-	char *name = ebpftls_seal_journal(path, interface);
+	char *name = ebpftls_source_path(path, interface);
 
 	write_to(name, &journal);
 	free(name);
@@ -220,7 +221,7 @@ read_file(void)
 static bool
 has_journal(uint32_t interface)
 {
-	char *name = ebpftls_seal_journal(path, interface);
+	char *name = ebpftls_source_path(path, interface);
 	const bool there = access(name, F_OK) == 0;
 
 	free(name);
@@ -240,7 +241,7 @@ static void
 forget(void)
 {
 	ebpftls_blocks_free(&file);
-	ebpftls_seal_clear(path);
+	ebpftls_sources_clear(path);
 	unlink(path);
 }
 
@@ -593,29 +594,30 @@ test_links(void)
 static void
 test_mode_of_journal(void)
 {
-	char *name = ebpftls_seal_journal(path, 0);
+	char *name = ebpftls_source_path(path, 0);
 
 	make_pair('b', true);
 	check(chmod(name, 0660) == 0);
 	fails("others could have written it", false);
+	check(unlink(name) == 0);
 	free(name);
 }
 
 static void
 test_in_use(void)
 {
-	char *name = ebpftls_seal_journal(path, 0);
+	char *name = ebpftls_source_path(path, 0);
 	int fd;
 
 	make_pair('b', true);
 	fd = open(name, O_RDWR);
 	check(flock(fd, LOCK_EX | LOCK_NB) == 0);
 	write_to(path, &file);
-	ebpftls_seal_clear(path);
+	ebpftls_sources_clear(path);
 	check(has_journal(0));
 	fails("still going on", true);
 	close(fd);
-	ebpftls_seal_clear(path);
+	ebpftls_sources_clear(path);
 	check(!has_journal(0));
 	free(name);
 }
@@ -623,7 +625,7 @@ test_in_use(void)
 static void
 test_broken_journal(void)
 {
-	char *name = ebpftls_seal_journal(path, 0);
+	char *name = ebpftls_source_path(path, 0);
 
 	for (size_t at = 8; at < 700; at += 4) {
 		struct ebpftls_seal seal = { .path = path, .unfinished = true };
@@ -670,7 +672,7 @@ static void
 test_wiped(void)
 {
 	struct ebpftls_seal seal = { .path = path };
-	char *name = ebpftls_seal_journal(path, 0);
+	char *name = ebpftls_source_path(path, 0);
 	struct stat status;
 	uint8_t byte;
 	int fd;
