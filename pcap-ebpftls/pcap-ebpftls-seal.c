@@ -136,30 +136,36 @@ change(pcap_t *p)
 	look(p);
 }
 
-void
-pcap_ebpftls_journal(pcap_t *p, const struct pcap_pkthdr *header,
-		     const u_char *bytes)
+static void
+mark(pcap_t *p, const struct pcap_pkthdr *header, const u_char *bytes)
 {
 	struct pcap_ebpftls *handle = p->priv;
-	const struct pcap_ebpftls_journal *journal = &handle->journal;
+	const uint64_t unit =
+	    p->opt.tstamp_precision == PCAP_TSTAMP_PRECISION_NANO ? 1 : 1000;
 	const struct ebpftls_record record = {
-		.time =
-		    (uint64_t)header->ts.tv_sec * SECOND +
-		    (uint64_t)header->ts.tv_usec *
-			(p->opt.tstamp_precision == PCAP_TSTAMP_PRECISION_NANO
-			     ? 1
-			     : 1000),
+		.time = (uint64_t)header->ts.tv_sec * SECOND +
+			(uint64_t)header->ts.tv_usec * unit,
 		.caplen = header->caplen,
 		.len = header->len,
 		.sender = handle->current.sender,
 		.receiver = handle->current.receiver,
 	};
 
+	ebpftls_savefile_packet(handle->journal.save, &record, bytes,
+				handle->now);
+}
+
+void
+pcap_ebpftls_journal(pcap_t *p, const struct pcap_pkthdr *header,
+		     const u_char *bytes)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	const struct pcap_ebpftls_journal *journal = &handle->journal;
+
 	if (journal->target.one_of_many && !ebpftls_target_is(&journal->target))
 		change(p);
 	if (journal->save != NULL)
-		ebpftls_savefile_packet(journal->save, &record, bytes,
-					handle->now);
+		mark(p, header, bytes);
 }
 
 /*

@@ -689,6 +689,19 @@ test_wiped(void)
 	forget();
 }
 
+/* What an earlier one has left, which did not get to its end. */
+static void
+test_again(void)
+{
+	struct ebpftls_blocks nothing = { .size = 0 };
+	char name[80];
+
+	snprintf(name, sizeof(name), "%s.unfinished", path);
+	write_to(name, &nothing);
+	make_pair('b', true);
+	look_for("a:pid=1#0 b:pid=1#0 ", false);
+}
+
 static void
 test_nothing_kept(void)
 {
@@ -726,6 +739,7 @@ main(void)
 		{ "seal: broken journals", test_broken_journal },
 		{ "seal: owner and mode", test_mode_is_kept },
 		{ "seal: the journal is overwritten", test_wiped },
+		{ "seal: once more", test_again },
 		{ "seal: no journal", test_nothing_kept },
 		{ NULL, NULL },
 	};

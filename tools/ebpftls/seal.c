@@ -1,16 +1,28 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* ebpftls seal: finishes what pcap_close() of dumpcap did not get to do. */
+#define _GNU_SOURCE
+
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "command.h"
 #include "ebpftls-seal.h"
 
+/* What was kept lies beside the file itself, not beside a link to it. */
 static bool
 seal_file(const char *path)
 {
-	struct ebpftls_seal work = { .path = path, .unfinished = true };
+	struct ebpftls_seal work = { .unfinished = true };
+	char file[PATH_MAX];
 
+	work.path = realpath(path, file);
+	if (work.path == NULL) {
+		complain("%s: %s", path, strerror(errno));
+		return false;
+	}
 	switch (ebpftls_seal(&work)) {
 	case 0:
 		if (work.known < work.packets)
@@ -24,7 +36,7 @@ seal_file(const char *path)
 	case 1:
 		complain("%s: nothing was kept for it: there is no "
 			 "%s.unsealed-0",
-			 path, path);
+			 path, file);
 		return false;
 	default:
 		complain("%s: %s", path, work.why);
