@@ -160,18 +160,16 @@ find_interface(struct ebpftls_reader *reader, const char *device,
 static bool
 is_for(const char *device, struct ebpftls_target *target)
 {
-	const int fd = open(target->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct ebpftls_reader reader = { .bytes = NULL };
 	struct stat status;
 	bool found;
 
-	found = fd >= 0 && fstat(fd, &status) == 0 &&
+	target->held = open(target->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	found = target->held >= 0 && fstat(target->held, &status) == 0 &&
 		is_same(&status, target->device, target->inode) &&
-		ebpftls_reader_init(&reader, fd) && is_writer(&reader) &&
-		find_interface(&reader, device, target);
+		ebpftls_reader_init(&reader, target->held) &&
+		is_writer(&reader) && find_interface(&reader, device, target);
 	ebpftls_reader_free(&reader);
-	if (fd >= 0)
-		close(fd);
 	return found;
 }
 
@@ -199,6 +197,7 @@ look_at(int fd, const char *device, struct ebpftls_target *target)
 	*target = (struct ebpftls_target){
 		.path = path_of(fd),
 		.fd = fd,
+		.held = -1,
 		.device = status.st_dev,
 		.inode = status.st_ino,
 	};
@@ -230,6 +229,8 @@ ebpftls_target_find(struct ebpftls_target *target, const char *device)
 void
 ebpftls_target_free(struct ebpftls_target *target)
 {
+	if (target->path != NULL && target->held >= 0)
+		close(target->held);
 	free(target->path);
 	*target = (struct ebpftls_target){ .path = NULL };
 }

@@ -11,7 +11,8 @@
 
 struct ebpftls_target {
 	char *path;
-	int fd; /* dumpcap's */
+	int fd;	  /* dumpcap's */
+	int held; /* ours: as long as it is open, no other file is this inode */
 	uint64_t device;
 	uint64_t inode;
 	uint32_t interface; /* its number in the file */
