@@ -160,9 +160,10 @@ $(BUILD)/ebpftls-agent: $(AGENT_OBJ) $(BUILD)/agent.flags
 # --- tool -----------------------------------------------------------------
 
 # It takes the libpcap that is installed with it, unless the environment says
-# another. The doctor reaches the agent by what the module has for it.
+# another. It seals as the module does, and the doctor reaches the agent by what
+# the module has for it.
 TOOL_SRC := $(wildcard tools/ebpftls/*.c) $(patsubst %,pcap-ebpftls/ebpftls-%.c, \
-	client control device spawn)
+	blocks client control device mark reader replace seal source spawn)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/tool/%.o)
 TOOL_PATHS = $(PATHS) -DEBPFTLS_DOC_PATH='"$(PREFIX)/share/doc/ebpftls"'
 
@@ -194,7 +195,7 @@ $(BUILD)/ebpftls: $(TOOL_OBJ) $(BUILD)/tool.flags | $(BUILD)/lib/libpcap.so.0.8
 # clang's with libFuzzer.
 TEST := $(BUILD)/test
 TESTED := $(wildcard pcap-ebpftls/ebpftls-*.c tools/agent/*.c) \
-	tools/ebpftls/lines.c tools/ebpftls/ends.c
+	tools/ebpftls/lines.c tools/ebpftls/ends.c tools/ebpftls/bare.c
 UNIT := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/unit/*.c))
 FUZZERS := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/fuzz/*.c))
 TEST_CFLAGS = -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all \

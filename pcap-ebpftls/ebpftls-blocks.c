@@ -9,39 +9,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-enum block_type {
-	BLOCK_INTERFACE = 1,
-	BLOCK_STATISTICS = 5,
-	BLOCK_PACKET = 6,
-	BLOCK_SECRETS = 10,
-	BLOCK_SECTION = 0x0a0d0d0a,
-	BLOCK_PROCESS = 0x80000001u,
-};
-
-/* Some mean different things in different blocks. */
-enum option {
-	OPTION_END = 0,
-	OPTION_COMMENT = 1,
-	SHB_HARDWARE = 2,
-	SHB_OS = 3,
-	SHB_USERAPPL = 4,
-	IF_NAME = 2,
-	IF_DESCRIPTION = 3,
-	IF_TSRESOL = 9,
-	IF_FILTER = 11,
-	IF_OS = 12,
-	EPB_FLAGS = 2,
-	EPB_DROPCOUNT = 4,
-	PROCESS_NAME = 2,
-	ISB_STARTTIME = 2,
-	ISB_ENDTIME = 3,
-	ISB_IFRECV = 4,
-	ISB_IFDROP = 5,
-};
-
-#define BYTE_ORDER_MAGIC 0x1a2b3c4d
-#define SECRETS_TLS_LOG	 0x544c534b
-#define PACKET_MAX	 INT32_MAX
+#define PACKET_MAX INT32_MAX
 
 /* A block that is being written. */
 struct block {
@@ -140,8 +108,8 @@ put_number(struct block *block, uint32_t number)
 }
 
 static void
-put_option(struct block *block, enum option code, const void *bytes,
-	   size_t size)
+put_option(struct block *block, enum ebpftls_option_code code,
+	   const void *bytes, size_t size)
 {
 	const uint16_t head[] = { (uint16_t)code, (uint16_t)size };
 
@@ -151,7 +119,7 @@ put_option(struct block *block, enum option code, const void *bytes,
 
 /* One that is longer than an option can be is left out. */
 static void
-put_text(struct block *block, enum option code, const char *text)
+put_text(struct block *block, enum ebpftls_option_code code, const char *text)
 {
 	const size_t length = strlen(text);
 
@@ -160,19 +128,20 @@ put_text(struct block *block, enum option code, const char *text)
 }
 
 static void
-put_time(struct block *block, enum option code, struct timestamp time)
+put_time(struct block *block, enum ebpftls_option_code code,
+	 struct timestamp time)
 {
 	put_option(block, code, &time, sizeof(time));
 }
 
 static void
-put_count(struct block *block, enum option code, uint64_t count)
+put_count(struct block *block, enum ebpftls_option_code code, uint64_t count)
 {
 	put_option(block, code, &count, sizeof(count));
 }
 
 static struct block
-begin(struct ebpftls_blocks *blocks, enum block_type type)
+begin(struct ebpftls_blocks *blocks, enum ebpftls_block_type type)
 {
 	struct block block = { .blocks = blocks, .start = blocks->size };
 
@@ -201,28 +170,28 @@ end(struct block *block)
 static bool
 end_options(struct block *block)
 {
-	put_option(block, OPTION_END, NULL, 0);
+	put_option(block, EBPFTLS_END_OF_OPTIONS, NULL, 0);
 	return end(block);
 }
 
 bool
 ebpftls_blocks_section(struct ebpftls_blocks *blocks, const char *name)
 {
-	struct block block = begin(blocks, BLOCK_SECTION);
+	struct block block = begin(blocks, EBPFTLS_BLOCK_SECTION);
 	const uint16_t version[] = { 1, 0 };
 	const int64_t unspecified = -1;
 	struct utsname system;
 	char os[sizeof(system.sysname) + sizeof(system.release)];
 
-	put_number(&block, BYTE_ORDER_MAGIC);
+	put_number(&block, EBPFTLS_BYTE_ORDER_MAGIC);
 	put(&block, version, sizeof(version));
 	put(&block, &unspecified, sizeof(unspecified));
 	if (uname(&system) == 0) {
-		put_text(&block, SHB_HARDWARE, system.machine);
+		put_text(&block, EBPFTLS_SHB_HARDWARE, system.machine);
 		stpcpy(stpcpy(stpcpy(os, system.sysname), " "), system.release);
-		put_text(&block, SHB_OS, os);
+		put_text(&block, EBPFTLS_SHB_OS, os);
 	}
-	put_text(&block, SHB_USERAPPL, name);
+	put_text(&block, EBPFTLS_SHB_USERAPPL, name);
 	return end_options(&block);
 }
 
@@ -230,7 +199,7 @@ ebpftls_blocks_section(struct ebpftls_blocks *blocks, const char *name)
 static void
 put_filter(struct block *block, const void *filter, size_t size)
 {
-	const uint16_t head[] = { IF_FILTER, (uint16_t)(size + 1) };
+	const uint16_t head[] = { EBPFTLS_IF_FILTER, (uint16_t)(size + 1) };
 	uint8_t *at;
 
 	if (size >= UINT16_MAX)
@@ -247,20 +216,20 @@ bool
 ebpftls_blocks_interface(struct ebpftls_blocks *blocks,
 			 const struct ebpftls_interface *interface)
 {
-	struct block block = begin(blocks, BLOCK_INTERFACE);
+	struct block block = begin(blocks, EBPFTLS_BLOCK_INTERFACE);
 	const uint16_t linktype[] = { (uint16_t)interface->linktype, 0 };
 	const uint8_t digits = interface->nanoseconds ? 9 : 6;
 	struct utsname system;
 
 	put(&block, linktype, sizeof(linktype));
 	put_number(&block, interface->snaplen);
-	put_text(&block, IF_NAME, interface->name);
-	put_text(&block, IF_DESCRIPTION, interface->description);
-	put_option(&block, IF_TSRESOL, &digits, sizeof(digits));
+	put_text(&block, EBPFTLS_IF_NAME, interface->name);
+	put_text(&block, EBPFTLS_IF_DESCRIPTION, interface->description);
+	put_option(&block, EBPFTLS_IF_TSRESOL, &digits, sizeof(digits));
 	if (interface->filter != NULL)
 		put_filter(&block, interface->filter, interface->filter_size);
 	if (uname(&system) == 0)
-		put_text(&block, IF_OS, system.sysname);
+		put_text(&block, EBPFTLS_IF_OS, system.sysname);
 	return end_options(&block);
 }
 
@@ -279,13 +248,16 @@ options_size(const struct ebpftls_record *record)
 size_t
 ebpftls_blocks_packet_size(const struct ebpftls_record *record)
 {
+	if (record->mark != NULL)
+		return sizeof(struct ebpftls_mark_block) +
+		       record->options_size + 4;
 	return sizeof(struct packet_header) + padded(record->caplen) +
 	       options_size(record) + 4;
 }
 
 uint8_t *
-ebpftls_blocks_option(uint8_t *at, enum ebpftls_option code, const void *bytes,
-		      size_t size)
+ebpftls_blocks_option(uint8_t *at, enum ebpftls_option_code code,
+		      const void *bytes, size_t size)
 {
 	memcpy(at, (uint16_t[]){ (uint16_t)code, (uint16_t)size }, 4);
 	memcpy(at + 4, bytes, size);
@@ -303,18 +275,39 @@ packet_options(uint8_t *at, const struct ebpftls_record *record)
 	if (options_size(record) == 0)
 		return;
 	if (record->direction != 0) {
-		memcpy(at, (uint16_t[]){ EPB_FLAGS, sizeof(flags) }, 4);
+		memcpy(at, (uint16_t[]){ EBPFTLS_EPB_FLAGS, sizeof(flags) }, 4);
 		memcpy(at + 4, flags, sizeof(flags));
 		at += 8;
 	}
 	if (record->dropped != 0) {
-		memcpy(at, (uint16_t[]){ EPB_DROPCOUNT, sizeof(dropped) }, 4);
+		memcpy(at,
+		       (uint16_t[]){ EBPFTLS_EPB_DROPCOUNT, sizeof(dropped) },
+		       4);
 		memcpy(at + 4, dropped, sizeof(dropped));
 		at += 12;
 	}
 	if (record->options_size > 0)
 		memcpy(at, record->options, record->options_size);
 	memset(at + record->options_size, 0, 4);
+}
+
+static void
+write_mark(uint8_t *at, const struct ebpftls_record *record, size_t size)
+{
+	const struct ebpftls_mark_block head = {
+		.type = EBPFTLS_BLOCK_MARK,
+		.length = (uint32_t)size,
+		.time = record->time,
+		.caplen = record->caplen,
+		.len = record->len,
+		.mark = *record->mark,
+	};
+
+	memcpy(at, &head, sizeof(head));
+	if (record->options_size > 0)
+		memcpy(at + sizeof(head), record->options,
+		       record->options_size);
+	memcpy(at + size - 4, &head.length, 4);
 }
 
 /* For each packet of a capture, and so not made of the parts above. */
@@ -325,7 +318,7 @@ ebpftls_blocks_packet(struct ebpftls_blocks *blocks,
 {
 	const size_t size = ebpftls_blocks_packet_size(record);
 	const struct packet_header header = {
-		.type = BLOCK_PACKET,
+		.type = EBPFTLS_BLOCK_PACKET,
 		.length = (uint32_t)size,
 		.time = timestamp(record->time, nanoseconds),
 		.caplen = record->caplen,
@@ -336,6 +329,11 @@ ebpftls_blocks_packet(struct ebpftls_blocks *blocks,
 	if (size > PACKET_MAX || !ebpftls_blocks_reserve(blocks, size))
 		return false;
 	at = blocks->bytes + blocks->size;
+	if (record->mark != NULL) {
+		write_mark(at, record, size);
+		blocks->size += size;
+		return true;
+	}
 	memcpy(at, &header, sizeof(header));
 	at += sizeof(header);
 	if (record->caplen > 0)
@@ -351,19 +349,19 @@ bool
 ebpftls_blocks_process(struct ebpftls_blocks *blocks, uint32_t pid,
 		       const char *name, size_t length)
 {
-	struct block block = begin(blocks, BLOCK_PROCESS);
+	struct block block = begin(blocks, EBPFTLS_BLOCK_PROCESS);
 
 	put_number(&block, pid);
-	put_option(&block, PROCESS_NAME, name, length);
+	put_option(&block, EBPFTLS_PROCESS_NAME, name, length);
 	return end_options(&block);
 }
 
 static struct block
 begin_secrets(struct ebpftls_blocks *blocks, size_t length)
 {
-	struct block block = begin(blocks, BLOCK_SECRETS);
+	struct block block = begin(blocks, EBPFTLS_BLOCK_SECRETS);
 
-	put_number(&block, SECRETS_TLS_LOG);
+	put_number(&block, EBPFTLS_SECRETS_TLS_LOG);
 	put_number(&block, (uint32_t)length);
 	return block;
 }
@@ -395,17 +393,18 @@ ebpftls_blocks_statistics(struct ebpftls_blocks *blocks, uint64_t from,
 			  uint64_t to, bool nanoseconds,
 			  const struct ebpftls_totals *totals)
 {
-	struct block block = begin(blocks, BLOCK_STATISTICS);
+	struct block block = begin(blocks, EBPFTLS_BLOCK_STATISTICS);
 	const struct timestamp time = timestamp(to, nanoseconds);
 
 	put_number(&block, 0);
 	put(&block, &time, sizeof(time));
 	if (totals->comment != NULL)
-		put_text(&block, OPTION_COMMENT, totals->comment);
+		put_text(&block, EBPFTLS_COMMENT, totals->comment);
 	put(&block, totals->options, totals->options_size);
-	put_time(&block, ISB_STARTTIME, timestamp(from, nanoseconds));
-	put_time(&block, ISB_ENDTIME, time);
-	put_count(&block, ISB_IFRECV, totals->received);
-	put_count(&block, ISB_IFDROP, totals->dropped + totals->if_dropped);
+	put_time(&block, EBPFTLS_ISB_STARTTIME, timestamp(from, nanoseconds));
+	put_time(&block, EBPFTLS_ISB_ENDTIME, time);
+	put_count(&block, EBPFTLS_ISB_IFRECV, totals->received);
+	put_count(&block, EBPFTLS_ISB_IFDROP,
+		  totals->dropped + totals->if_dropped);
 	return end_options(&block);
 }

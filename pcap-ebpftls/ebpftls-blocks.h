@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ebpftls-pcapng.h"
 #include "events.h"
 
 /* All zero is empty and has no memory yet. */
@@ -28,6 +29,23 @@ struct ebpftls_interface {
 	uint32_t linktype; /* LINKTYPE_ */
 	uint32_t snaplen;
 	bool nanoseconds; /* else microseconds */
+	bool journal;	  /* marks stand for packets: ebpftls-mark.h */
+};
+
+/* What knows a packet again. */
+struct ebpftls_mark {
+	uint32_t check;
+	uint32_t slot;
+};
+
+/* How a block of one begins; whole options follow, and the length again. */
+struct ebpftls_mark_block {
+	uint32_t type;
+	uint32_t length;
+	uint64_t time; /* nanoseconds */
+	uint32_t caplen;
+	uint32_t len;
+	struct ebpftls_mark mark;
 };
 
 struct ebpftls_record {
@@ -41,14 +59,9 @@ struct ebpftls_record {
 	const struct ebpftls_owner *receiver; /* likewise */
 	const uint8_t *options; /* what is said of these: whole options */
 	size_t options_size;
-};
 
-/* Of packets. */
-enum ebpftls_option {
-	EBPFTLS_OPTION_COMMENT = 1,
-	EBPFTLS_OPTION_THREAD = 8,	   /* pid and tid */
-	EBPFTLS_OPTION_PROCESS = 32769,	   /* number of a process block */
-	EBPFTLS_OPTION_TO_PROCESS = 32771, /* the receiver's */
+	/* a mark is written instead of the packet; it has no other options */
+	const struct ebpftls_mark *mark;
 };
 
 /* For the statistics block at a file's end. */
@@ -87,7 +100,7 @@ bool ebpftls_blocks_packet(struct ebpftls_blocks *blocks,
  * Writes one option to memory of the caller's, where there is room for
  * `size` bytes and 7 more. Returns where the next one goes.
  */
-uint8_t *ebpftls_blocks_option(uint8_t *at, enum ebpftls_option code,
+uint8_t *ebpftls_blocks_option(uint8_t *at, enum ebpftls_option_code code,
 			       const void *bytes, size_t size);
 
 /*

@@ -62,6 +62,13 @@ set_savefile(struct ebpftls_device *device, const char *value)
 }
 
 static bool
+set_seal(struct ebpftls_device *device, const char *value)
+{
+	device->no_seal = strcmp(value, "off") == 0;
+	return device->no_seal || strcmp(value, "on") == 0;
+}
+
+static bool
 set_secrets(struct ebpftls_device *device, const char *value)
 {
 	device->no_secrets = strcmp(value, "off") == 0;
@@ -206,6 +213,7 @@ static const struct option {
 	{ "pid", set_pid, "1 to 4194304, at most 32 times", false },
 	{ "process", set_process, "comment, block, both or off", false },
 	{ "savefile", set_savefile, "pcap or pcapng", false },
+	{ "seal", set_seal, "on or off", false },
 	{ "secrets", set_secrets, "on or off", false },
 	{ "uid", set_uid, "0 to 4294967294, at most 32 times", false },
 	{ "unknown", set_unknown, "on or off", true },

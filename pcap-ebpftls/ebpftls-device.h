@@ -25,6 +25,7 @@ struct ebpftls_device {
 
 	bool classic;			/* savefile=pcap */
 	bool no_secrets;		/* secrets=off */
+	bool no_seal;			/* seal=off */
 	unsigned int naming;		/* process=, EBPFTLS_BY_*; 0: off */
 	uint32_t hold_ms;		/* hold=MILLISECONDS */
 	char keylog[EBPFTLS_PATH_SIZE]; /* keylog=PATH, or "" */

@@ -137,7 +137,7 @@ put_facts(const struct ebpftls_naming *naming,
 {
 	char text[EBPFTLS_FACTS_SIZE];
 
-	return ebpftls_blocks_option(at, EBPFTLS_OPTION_COMMENT, text,
+	return ebpftls_blocks_option(at, EBPFTLS_COMMENT, text,
 				     ebpftls_owner_facts(owner, facts,
 							 naming->boot, text));
 }
@@ -224,7 +224,8 @@ number_of(struct ebpftls_naming *naming, const struct ebpftls_owner *owner,
 /* Not of who is not known. */
 static uint8_t *
 put_number(struct ebpftls_naming *naming, const struct ebpftls_owner *owner,
-	   enum ebpftls_option code, struct ebpftls_blocks *blocks, uint8_t *at)
+	   enum ebpftls_option_code code, struct ebpftls_blocks *blocks,
+	   uint8_t *at)
 {
 	uint32_t number;
 
@@ -244,14 +245,14 @@ put_blocks(struct ebpftls_naming *naming, const struct ebpftls_record *record,
 
 	/* in this option 0 means that it is not known */
 	if (is_process(first))
-		at = ebpftls_blocks_option(at, EBPFTLS_OPTION_THREAD,
+		at = ebpftls_blocks_option(at, EBPFTLS_EPB_THREAD,
 					   (uint32_t[]){ first->pid,
 							 first->tid },
 					   8);
-	at = put_number(naming, first, EBPFTLS_OPTION_PROCESS, blocks, at);
+	at = put_number(naming, first, EBPFTLS_EPB_PROCESS, blocks, at);
 	if (record->sender != NULL && record->receiver != NULL)
 		at = put_number(naming, record->receiver,
-				EBPFTLS_OPTION_TO_PROCESS, blocks, at);
+				EBPFTLS_EPB_TO_PROCESS, blocks, at);
 	return at;
 }
 
@@ -260,7 +261,7 @@ put_comment(const struct ebpftls_record *record, uint8_t *at)
 {
 	char text[EBPFTLS_OWNERS_SIZE];
 
-	return ebpftls_blocks_option(at, EBPFTLS_OPTION_COMMENT, text,
+	return ebpftls_blocks_option(at, EBPFTLS_COMMENT, text,
 				     ebpftls_owner_comment(record->sender,
 							   record->receiver,
 							   text));

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "ebpftls-mark.h"
 #include "ebpftls-naming.h"
 #include "ebpftls-output.h"
 
@@ -47,6 +48,7 @@ struct ebpftls_savefile {
 	bool nanoseconds;
 	uint64_t begun;		       /* wall clock */
 	struct ebpftls_naming *naming; /* or NULL */
+	struct ebpftls_slots *slots;   /* of a journal, or NULL */
 
 	struct held *head;
 	struct held **tail;
@@ -250,12 +252,12 @@ is_there(const struct ebpftls_savefile *save, const struct ebpftls_need *need)
 
 /*
  * Of a connection that was given up nothing is held: there is a room before
- * it, or a reader has already lost it.
+ * it, or a reader has already lost it. In a journal there is always a room.
  */
 static bool
 may_go(const struct ebpftls_savefile *save, const struct ebpftls_need *need)
 {
-	return is_there(save, need) ||
+	return is_there(save, need) || save->slots != NULL ||
 	       ebpftls_output_room(&save->output, need->random) != NULL;
 }
 
@@ -530,6 +532,7 @@ discard(struct ebpftls_savefile *save)
 	ebpftls_output_close(&save->output);
 	queue_free(save);
 	stop_naming(save);
+	ebpftls_slots_free(save->slots);
 	free(save);
 }
 
@@ -577,6 +580,11 @@ write_head(struct ebpftls_savefile *save,
 	if (files->people != NULL && files->naming != 0) {
 		save->naming = ebpftls_naming_new(files->naming, files->boot);
 		if (save->naming == NULL)
+			return false;
+	}
+	if (interface->journal) {
+		save->slots = ebpftls_slots_new();
+		if (save->slots == NULL)
 			return false;
 	}
 	if (!ebpftls_blocks_section(&output->blocks, APPLICATION) ||
@@ -693,6 +701,8 @@ ebpftls_savefile_packet(struct ebpftls_savefile *save,
 	free_all(&save->spent);
 	need = look_at(save, &record, bytes);
 	name_owners(save, &record);
+	if (save->slots != NULL)
+		ebpftls_slots_mark(save->slots, &record, bytes);
 	if ((save->head == NULL && may_go(save, need)) ||
 	    !hold(save, &record, bytes, need)) {
 		let_go_all(save);

@@ -368,6 +368,7 @@ pcap_ebpftls_end_dumps(struct pcap_ebpftls *handle)
 {
 	read_secrets(handle, pcap_ebpftls_monotonic());
 	ebpftls_savefiles_close(&handle->savefiles);
+	pcap_ebpftls_end_journal(handle);
 	forget_secrets(&handle->savefiles);
 	ebpftls_people_free(handle->people);
 	handle->people = handle->savefiles.people = NULL;

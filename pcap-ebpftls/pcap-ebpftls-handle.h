@@ -16,6 +16,7 @@
 #include "ebpftls-pages.h"
 #include "ebpftls-savefile.h"
 #include "ebpftls-secrets.h"
+#include "ebpftls-target.h"
 #include "ebpftls-wait.h"
 
 /* Of a device: what is said of it in lists and files. */
@@ -28,6 +29,15 @@ struct pcap_ebpftls_current {
 	uint32_t dropped;		      /* since the packet before it */
 	const struct ebpftls_owner *sender;   /* NULL: nobody here */
 	const struct ebpftls_owner *receiver; /* likewise */
+};
+
+/* Of the file that dumpcap writes, if it is to be sealed: docs/sealing.md. */
+struct pcap_ebpftls_journal {
+	bool looked; /* for that file */
+	struct ebpftls_target target;
+	FILE *file; /* NULL: there is no journal */
+	struct ebpftls_savefile *save;
+	uint64_t flushed; /* monotonic */
 };
 
 struct pcap_ebpftls {
@@ -68,6 +78,7 @@ struct pcap_ebpftls {
 	uint64_t boot; /* wall clock time of the machine's start */
 	int keylog;    /* descriptor, or -1 */
 	struct ebpftls_savefiles savefiles;
+	struct pcap_ebpftls_journal journal;
 	char comment[1024]; /* on the capture, at a file's end */
 };
 
@@ -98,6 +109,21 @@ int pcap_ebpftls_take_secrets(struct pcap_ebpftls *handle);
 
 /* Hands on the secrets that have come, and what waited for them. */
 void pcap_ebpftls_work(struct pcap_ebpftls *handle, uint64_t now);
+
+/*
+ * At activation: whether sealing is what this handle is likely to be for. Then
+ * secrets are taken from now on, and errbuf says what will happen.
+ */
+bool pcap_ebpftls_announce_seal(pcap_t *p);
+
+/* Before packets are delivered, each of them, and after. */
+void pcap_ebpftls_begin_journal(pcap_t *p);
+void pcap_ebpftls_journal(pcap_t *p, const struct pcap_pkthdr *header,
+			  const u_char *bytes);
+void pcap_ebpftls_flush_journal(struct pcap_ebpftls *handle);
+
+/* When all savefiles have been closed. */
+void pcap_ebpftls_end_journal(struct pcap_ebpftls *handle);
 
 /* Ends all savefiles and the key log. */
 void pcap_ebpftls_end_dumps(struct pcap_ebpftls *handle);

@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ebpftls-journal.h"
 #include "ebpftls-pktap.h"
 #include "ebpftls-wireshark.h"
 #include "pcap-ebpftls-handle.h"
@@ -189,6 +190,7 @@ static void
 ebpftls_cleanup(pcap_t *p)
 {
 	release(p->priv);
+	ebpftls_journals_seal();
 	p->fd = p->selectable_fd = -1;
 	pcapint_cleanup_live_common(p);
 }
@@ -461,17 +463,20 @@ read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user, bool *more)
 	hear_agent(handle);
 	/* those of servers are there before the packets that need them */
 	pcap_ebpftls_work(handle, now);
+	pcap_ebpftls_begin_journal(p);
 	ebpftls_order_begin(order,
 			    p->opt.immediate ? UINT64_MAX : now - SLACK_NS);
 	while (count < max && !p->break_loop &&
 	       (ring = ebpftls_order_next(order)) != NULL) {
 		got_frames = true;
 		if (make_packet(p, ring, &header, &bytes)) {
+			pcap_ebpftls_journal(p, &header, bytes);
 			callback(user, &header, bytes);
 			count++;
 		}
 	}
 	ebpftls_order_end(order);
+	pcap_ebpftls_flush_journal(handle);
 	ebpftls_wait_until(&handle->wait,
 			   ebpftls_savefiles_due(&handle->savefiles));
 	if (order->broken) {
@@ -939,6 +944,8 @@ ebpftls_activate(pcap_t *p)
 		return status;
 	}
 	set_operations(p);
+	if (handle->started && pcap_ebpftls_announce_seal(p))
+		warning = PCAP_WARNING;
 	return warning;
 }
 

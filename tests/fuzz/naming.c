@@ -81,16 +81,16 @@ look_at_option(uint16_t code, const uint8_t *value, uint16_t size)
 	uint32_t number;
 
 	switch (code) {
-	case EBPFTLS_OPTION_COMMENT:
+	case EBPFTLS_COMMENT:
 		require(size > 8);
 		for (uint16_t i = 0; i < size; i++)
 			require(value[i] >= 0x20 && value[i] < 0x7f);
 		break;
-	case EBPFTLS_OPTION_THREAD:
+	case EBPFTLS_EPB_THREAD:
 		require(size == 8);
 		break;
-	case EBPFTLS_OPTION_PROCESS:
-	case EBPFTLS_OPTION_TO_PROCESS:
+	case EBPFTLS_EPB_PROCESS:
+	case EBPFTLS_EPB_TO_PROCESS:
 		require(size == 4);
 		memcpy(&number, value, sizeof(number));
 		require(number < blocks_seen);

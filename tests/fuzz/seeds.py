@@ -359,6 +359,120 @@ METADATA = b"\4" + b"".join(struct.pack("=HBBI", *insn) for insn in (
     (0x15, 0, 1, 1), (0x16, 0, 0, 0), (6, 0, 0, 0)))
 
 
+# --- pcapng files, and journals: docs/sealing.md ------------------------------
+
+def block(kind, body, order="<"):
+    body += bytes(-len(body) % 4)
+    size = struct.pack(order + "I", len(body) + 12)
+    return struct.pack(order + "I", kind) + size + body + size
+
+
+def option(code, value, order="<"):
+    return (struct.pack(order + "HH", code, len(value)) + value
+            + bytes(-len(value) % 4))
+
+
+def head(application, order="<"):
+    return block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1)
+                 + option(4, application, order) + bytes(4), order)
+
+
+def interface_(name, order="<"):
+    return block(1, struct.pack(order + "HHI", 1, 0, 65535)
+                 + option(2, name, order) + option(9, b"\x09", order)
+                 + bytes(4), order)
+
+
+def packet(time, data, options=b"", interface=0, order="<"):
+    return block(6, struct.pack(order + "5I", interface, time >> 32,
+                                time & 0xFFFFFFFF, len(data), len(data))
+                 + data + bytes(-len(data) % 4) + options, order)
+
+
+def secrets_(lines, order="<"):
+    return block(10, struct.pack(order + "II", 0x544C534B, len(lines)) + lines,
+                 order)
+
+
+def statistics(options, interface=0, order="<"):
+    return block(5, struct.pack(order + "III", interface, 0, 9) + options
+                 + bytes(4), order)
+
+
+def check_sum(data):
+    """ebpftls_mark_check() of less than eight bytes."""
+    word = int.from_bytes(data, "little") ^ len(data)
+    return (word * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF) >> 32
+
+
+def mark(time, data, slot, options=b""):
+    return block(0x80EB7F15, struct.pack("<QIIII", time, len(data), len(data),
+                                         check_sum(data), slot) + options)
+
+
+def ours(pid, process, order="<"):
+    return (option(1, b"pid=%d comm=a uid=0" % pid, order)
+            + option(8, struct.pack(order + "II", pid, pid), order)
+            + option(32769, struct.pack(order + "I", process), order))
+
+
+def process_(pid, order="<"):
+    return block(0x80000001, struct.pack(order + "I", pid)
+                 + option(2, b"a", order) + bytes(4), order)
+
+
+def whole(order):
+    return (head(b"Dumpcap", order) + interface_(b"ebpftls:lo", order)
+            + process_(1, order) + secrets_(b"CLIENT_RANDOM 00 11\n", order)
+            + packet(5, b"abcde", ours(1, 0, order) + bytes(4), 0, order)
+            + packet(6, b"f", option(1, b"else", order) + ours(1, 0, order)
+                     + bytes(4), 0, order)
+            + block(0x123, b"unknown", order)
+            + statistics(option(1, b"process pid=1", order), 0, order))
+
+
+READER = {
+    "little": whole("<"), "big": whole(">"), "both": whole(">") + whole("<"),
+    "cut": whole("<")[:-20], "bare": head(b""),
+}
+
+
+def journal_of(name, marks, end=b""):
+    return (head(b"ebpftls") + interface_(name) + process_(1)
+            + secrets_(b"CLIENT_RANDOM 00 11\n" + 40 * b"\n")
+            + secrets_(40 * b"\n") + marks + end)
+
+
+def sealing(file, *journals):
+    parts = [file, *journals, b"", b""][:3]
+    return struct.pack("<3H", *map(len, parts)) + b"".join(parts)
+
+
+DUMPED = head(b"Dumpcap") + interface_(b"ebpftls:lo")
+DUMPED_TWO = DUMPED + interface_(b"ebpftls:any")
+MARKS = (mark(5, b"abcde", 3, ours(1, 0)) + mark(6, b"", 256)
+         + mark(7, b"f", 3) + mark(8, b"g", 257, ours(2, 0)))
+END = statistics(option(1, b"process pid=1"))
+SEAL = {
+    "one": sealing(DUMPED + packet(5, b"abcde") + packet(7, b"f")
+                   + statistics(b""),
+                   journal_of(b"ebpftls:lo", MARKS, END)),
+    "no-statistics": sealing(DUMPED + packet(5, b"abcde") + packet(8, b"g"),
+                             journal_of(b"ebpftls:lo", MARKS, END)),
+    "two": sealing(DUMPED_TWO + packet(5, b"abcde")
+                   + packet(5, b"abcde", b"", 1),
+                   journal_of(b"ebpftls:lo", MARKS, END),
+                   journal_of(b"ebpftls:any", MARKS, END)),
+    "plain": sealing(DUMPED_TWO + packet(5, b"abcde", b"", 1)
+                     + packet(5, b"abcde"),
+                     journal_of(b"ebpftls:lo", MARKS, END)),
+    "killed": sealing((DUMPED + packet(5, b"abcde") + packet(9, b"h"))[:-4],
+                      journal_of(b"ebpftls:lo", MARKS)[:-8]),
+    "other": sealing(DUMPED + packet(5, b"abcdf"),
+                     journal_of(b"ebpftls:lo", MARKS, END)),
+}
+
+
 def main():
     for name, content in recorded().items():
         write("flow", name, content)
@@ -383,6 +497,10 @@ def main():
     for name, arguments in FILTERS.items():
         write("cbpf", name, classic(*arguments))
     write("cbpf", "metadata", METADATA)
+    for name, content in READER.items():
+        write("reader", name, content)
+    for name, content in SEAL.items():
+        write("seal", name, content)
 
 
 if sys.byteorder != "little":

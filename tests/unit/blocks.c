@@ -142,10 +142,10 @@ more_options(void)
 		76,
 	};
 
-	at = ebpftls_blocks_option(at, EBPFTLS_OPTION_COMMENT, "pid=1", 5);
+	at = ebpftls_blocks_option(at, EBPFTLS_COMMENT, "pid=1", 5);
 	check(at == options + 12);
-	at = ebpftls_blocks_option(at, EBPFTLS_OPTION_PROCESS,
-				   (uint32_t[]){ 3 }, 4);
+	at = ebpftls_blocks_option(at, EBPFTLS_EPB_PROCESS, (uint32_t[]){ 3 },
+				   4);
 	check(at == options + 20);
 	record.options_size = 20;
 	check(ebpftls_blocks_packet_size(&record) == 56);

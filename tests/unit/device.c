@@ -68,6 +68,8 @@ static const struct {
 	{ "ebpftls:lo@test,a=b@c", OTHER, NULL, NULL, "option 'a'" },
 	{ "ebpftls:lo,a@b=c", OTHER, NULL, NULL, "option 'a@b'" },
 	{ "ebpftls:lo,secrets", OTHER, NULL, NULL, "secrets= takes on or off" },
+	{ "ebpftls:lo,seal=off", 0, "lo", "", NULL },
+	{ "ebpftls:lo,seal=later", OTHER, NULL, NULL, "seal= takes on or off" },
 	{ "ebpftls:lo,secrets=no", OTHER, NULL, NULL, "secrets= takes" },
 	{ "ebpftls:lo,savefile=", OTHER, NULL, NULL, "savefile= takes" },
 	{ "ebpftls:lo,process", OTHER, NULL, NULL, "process= takes comment" },

@@ -24,7 +24,7 @@ struct command {
 	const char *rest; /* what follows the options */
 	const char *summary;
 	int (*run)(const struct command *self, int argc, char **argv);
-	int failed; /* the exit status when there is no capture */
+	int failed; /* the exit status when it could not be done */
 	int misuse; /* and when the command was not understood */
 	struct option_row options[OPTIONS_MAX]; /* up to one without letters */
 };
@@ -54,5 +54,7 @@ __attribute__((format(printf, 1, 2))) int complain(const char *format, ...);
 int watch(const struct command *self, int argc, char **argv);
 int doctor(const struct command *self, int argc, char **argv);
 int run(const struct command *self, int argc, char **argv);
+int seal(const struct command *self, int argc, char **argv);
+int strip(const struct command *self, int argc, char **argv);
 
 #endif

@@ -41,6 +41,28 @@ static const struct command commands[] = {
 	    },
 	},
 	{
+	    .name = "seal",
+	    .rest = "FILE...",
+	    .summary = "Puts secrets and processes into files of a dumpcap "
+		       "that was killed or had no room.",
+	    .run = seal,
+	    .failed = 1,
+	    .misuse = 2,
+	},
+	{
+	    .name = "strip",
+	    .rest = "FILE",
+	    .summary = "Copies a pcapng file without the secrets in it.",
+	    .run = strip,
+	    .failed = 1,
+	    .misuse = 2,
+	    .options = {
+		{ "o", "output", "OUT", true, "the file to write" },
+		{ "p", "processes", NULL, false,
+		  "leave out also whose the packets are" },
+	    },
+	},
+	{
 	    .name = "doctor",
 	    .rest = "[PROGRAM...]",
 	    .summary = "Says what can be captured here, by PROGRAM, and what "

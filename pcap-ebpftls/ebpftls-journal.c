@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Keeps the list of files; creates journals and takes them away. */
+#define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64
+#include "ebpftls-journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ebpftls-seal.h"
+#include "ebpftls-source.h"
+
+struct output {
+	struct output *next;
+	char *path;
+	uint64_t device;
+	uint64_t inode;
+	pid_t process; /* a child after a fork has no part in it */
+	unsigned int users;
+};
+
+static struct output *outputs;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* --- the list ------------------------------------------------------------- */
+
+static struct output *
+find(const struct ebpftls_target *target)
+{
+	struct output *output = outputs;
+
+	while (output != NULL &&
+	       (output->device != target->device ||
+		output->inode != target->inode || output->process != getpid()))
+		output = output->next;
+	return output;
+}
+
+static struct output *
+add(const struct ebpftls_target *target)
+{
+	struct output *output = calloc(1, sizeof(*output));
+
+	if (output == NULL)
+		return NULL;
+	*output = (struct output){
+		.next = outputs,
+		.path = strdup(target->path),
+		.device = target->device,
+		.inode = target->inode,
+		.process = getpid(),
+	};
+	if (output->path == NULL) {
+		free(output);
+		return NULL;
+	}
+	ebpftls_sources_clear(output->path);
+	outputs = output;
+	return output;
+}
+
+/* Takes an entry out of the list. */
+static void
+take(struct output **link)
+{
+	struct output *output = *link;
+
+	*link = output->next;
+	free(output->path);
+	free(output);
+}
+
+/* --- journals ------------------------------------------------------------- */
+
+/* What is left of an earlier one has been removed, if it was ours. */
+static FILE *
+create(const char *path)
+{
+	const int fd =
+	    open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		 0600);
+	FILE *file;
+
+	if (fd < 0)
+		return NULL;
+	flock(fd, LOCK_EX | LOCK_NB);
+	file = fdopen(fd, "w");
+	if (file == NULL)
+		close(fd);
+	return file;
+}
+
+FILE *
+ebpftls_journal_open(const struct ebpftls_target *target)
+{
+	char *path = ebpftls_source_path(target->path, target->interface);
+	struct output *output;
+	FILE *file = NULL;
+
+	pthread_mutex_lock(&lock);
+	output = find(target);
+	if (path != NULL && output == NULL)
+		output = add(target);
+	if (path != NULL && output != NULL)
+		file = create(path);
+	if (file != NULL)
+		output->users++;
+	pthread_mutex_unlock(&lock);
+	free(path);
+	return file;
+}
+
+void
+ebpftls_journal_close(FILE *file, const struct ebpftls_target *target)
+{
+	struct output *output;
+
+	fclose(file);
+	pthread_mutex_lock(&lock);
+	output = find(target);
+	if (output != NULL)
+		output->users--;
+	pthread_mutex_unlock(&lock);
+}
+
+static bool
+is_there(const struct output *output)
+{
+	struct stat status;
+
+	return lstat(output->path, &status) == 0 &&
+	       status.st_dev == output->device &&
+	       status.st_ino == output->inode;
+}
+
+void
+ebpftls_journals_prune(void)
+{
+	struct output **link = &outputs;
+
+	pthread_mutex_lock(&lock);
+	while (*link != NULL) {
+		struct output *output = *link;
+
+		if (output->users > 0 || output->process != getpid() ||
+		    is_there(output)) {
+			link = &output->next;
+			continue;
+		}
+		ebpftls_sources_clear(output->path);
+		take(link);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+static void
+seal(const struct output *output)
+{
+	struct ebpftls_seal seal = {
+		.path = output->path,
+		.device = output->device,
+		.inode = output->inode,
+	};
+
+	if (!ebpftls_target_is_open(output->device, output->inode))
+		ebpftls_seal(&seal);
+}
+
+/* Those of before a fork are the parent's. */
+void
+ebpftls_journals_seal(void)
+{
+	struct output **link = &outputs;
+
+	ebpftls_journals_prune();
+	pthread_mutex_lock(&lock);
+	while (*link != NULL) {
+		if ((*link)->users > 0) {
+			link = &(*link)->next;
+			continue;
+		}
+		if ((*link)->process == getpid())
+			seal(*link);
+		take(link);
+	}
+	pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Writes the new file through one buffer, and renames it. */
+#define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64
+#include "ebpftls-replace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SUFFIX ".unfinished"
+#define ROOM   ((size_t)256 << 10)
+
+_Static_assert(sizeof(off_t) == 8, "files of more than 2 GB");
+
+static void
+release(struct ebpftls_replace *replace)
+{
+	if (replace->bytes != NULL)
+		explicit_bzero(replace->bytes, ROOM);
+	free(replace->bytes);
+	free(replace->name);
+	free(replace->temporary);
+	if (replace->fd >= 0)
+		close(replace->fd);
+	if (replace->folder >= 0)
+		close(replace->folder);
+	*replace = (struct ebpftls_replace){ .folder = -1, .fd = -1 };
+}
+
+/* Everything else is by names in it, so that nobody can put another there. */
+static int
+open_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder;
+	int fd;
+
+	if (slash == NULL)
+		return open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	if (folder == NULL)
+		return -1;
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(folder);
+	return fd;
+}
+
+/* An earlier one of ours, which did not get to its end. */
+static void
+remove_old(const struct ebpftls_replace *replace)
+{
+	struct stat status;
+
+	if (fstatat(replace->folder, replace->temporary, &status,
+		    AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(status.st_mode) && status.st_uid == geteuid())
+		unlinkat(replace->folder, replace->temporary, 0);
+}
+
+/* A full disk shows now rather than later; not all file systems can tell. */
+static int
+reserve(int fd, int64_t size)
+{
+	if (size > 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size) != 0 &&
+	    errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR)
+		return -errno;
+	return 0;
+}
+
+static int
+create(struct ebpftls_replace *replace, int64_t size)
+{
+	remove_old(replace);
+	replace->fd =
+	    openat(replace->folder, replace->temporary,
+		   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return replace->fd >= 0 ? reserve(replace->fd, size) : -errno;
+}
+
+int
+ebpftls_replace_begin(struct ebpftls_replace *replace, const char *path,
+		      int64_t size)
+{
+	const char *slash = strrchr(path, '/');
+	int error;
+
+	*replace = (struct ebpftls_replace){ .fd = -1 };
+	replace->folder = open_folder(path);
+	replace->name = strdup(slash != NULL ? slash + 1 : path);
+	replace->bytes = malloc(ROOM);
+	if (replace->folder < 0) {
+		error = -errno;
+	} else if (replace->name == NULL || replace->bytes == NULL ||
+		   asprintf(&replace->temporary, "%s" SUFFIX, replace->name) <
+		       0) {
+		replace->temporary = NULL;
+		error = -ENOMEM;
+	} else {
+		error = create(replace, size);
+	}
+	if (error != 0)
+		ebpftls_replace_abandon(replace);
+	return error;
+}
+
+static void
+write_all(struct ebpftls_replace *replace, const uint8_t *bytes, size_t size)
+{
+	while (size > 0 && replace->error == 0) {
+		const ssize_t done = write(replace->fd, bytes, size);
+
+		if (done < 0 && errno != EINTR)
+			replace->error = errno;
+		if (done > 0) {
+			bytes += done;
+			size -= (size_t)done;
+		}
+	}
+}
+
+static void
+flush(struct ebpftls_replace *replace)
+{
+	write_all(replace, replace->bytes, replace->used);
+	replace->used = 0;
+}
+
+void
+ebpftls_replace_put(struct ebpftls_replace *replace, const void *bytes,
+		    size_t size)
+{
+	if (size > ROOM - replace->used)
+		flush(replace);
+	if (size > ROOM) {
+		write_all(replace, bytes, size);
+		return;
+	}
+	memcpy(replace->bytes + replace->used, bytes, size);
+	replace->used += size;
+}
+
+static int
+dress(int fd, const struct stat *like)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) != 0)
+		return -1;
+	if ((status.st_uid != like->st_uid || status.st_gid != like->st_gid) &&
+	    fchown(fd, like->st_uid, like->st_gid) != 0)
+		return -1;
+	return fchmod(fd, like->st_mode & 07777);
+}
+
+/* What was reserved and not used goes back. */
+static int
+settle(const struct ebpftls_replace *replace, const struct stat *like)
+{
+	const off_t end = lseek(replace->fd, 0, SEEK_CUR);
+
+	if (end < 0 || ftruncate(replace->fd, end) != 0 ||
+	    dress(replace->fd, like) != 0 || fsync(replace->fd) != 0 ||
+	    renameat(replace->folder, replace->temporary, replace->folder,
+		     replace->name) != 0)
+		return -errno;
+	return 0;
+}
+
+int
+ebpftls_replace_finish(struct ebpftls_replace *replace, const struct stat *like)
+{
+	int error;
+
+	flush(replace);
+	error = -replace->error;
+	if (error == 0)
+		error = settle(replace, like);
+	if (error != 0) {
+		ebpftls_replace_abandon(replace);
+		return error;
+	}
+	fsync(replace->folder);
+	release(replace);
+	return 0;
+}
+
+void
+ebpftls_replace_abandon(struct ebpftls_replace *replace)
+{
+	if (replace->fd >= 0)
+		unlinkat(replace->folder, replace->temporary, 0);
+	release(replace);
+}

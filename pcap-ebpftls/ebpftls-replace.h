@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A new file that takes the place of another only when it is whole and on the
+ * disk. Until then it is its owner's alone, under a name of its own.
+ */
+#ifndef EBPFTLS_REPLACE_H
+#define EBPFTLS_REPLACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct ebpftls_replace {
+	int folder;
+	int fd;
+	char *name; /* in the folder */
+	char *temporary;
+	uint8_t *bytes; /* not yet written */
+	size_t used;
+	int error; /* of writing: an errno, and nothing is written any more */
+};
+
+/*
+ * Begins what is to become the file `path`, which need not exist. `size` is
+ * about how long it will be; 0: not known. What an earlier one has left
+ * behind is removed. Returns 0 or a negative errno.
+ */
+int ebpftls_replace_begin(struct ebpftls_replace *replace, const char *path,
+			  int64_t size);
+
+/* Errors show at the end. */
+void ebpftls_replace_put(struct ebpftls_replace *replace, const void *bytes,
+			 size_t size);
+
+/*
+ * Puts the file in its place, with this owner, group and mode. Returns 0, or a
+ * negative errno: then all is as it was before. Frees all.
+ */
+int ebpftls_replace_finish(struct ebpftls_replace *replace,
+			   const struct stat *like);
+
+/* Removes the new file, and frees all. */
+void ebpftls_replace_abandon(struct ebpftls_replace *replace);
+
+#endif

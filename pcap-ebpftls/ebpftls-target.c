@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Looks through the descriptors, and into the files that are open for writing.
+ * Of programs that have none nothing else is looked at: profiles of AppArmor
+ * need not allow it.
+ */
+#define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64
+#include "ebpftls-target.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ebpftls-reader.h"
+
+#define PROGRAM "dumpcap"
+#define WRITER	"Dumpcap"
+
+/* Descriptors among which dumpcap's is. */
+#define FIRST 3
+#define LAST  1024
+
+/* --- the process ---------------------------------------------------------- */
+
+/*
+ * With this argument tshark and Wireshark say that they are the parent. It is
+ * always one of its own, or begins one.
+ */
+static bool
+has_parent(void)
+{
+	FILE *file = fopen("/proc/self/cmdline", "re");
+	char *argument = NULL;
+	size_t size = 0;
+	bool found = file == NULL;
+
+	while (!found && getdelim(&argument, &size, '\0', file) > 0)
+		found = strncmp(argument, "-Z", 2) == 0;
+	free(argument);
+	if (file != NULL)
+		fclose(file);
+	return found;
+}
+
+bool
+ebpftls_target_is_likely(void)
+{
+	return strcmp(program_invocation_short_name, PROGRAM) == 0 &&
+	       !has_parent();
+}
+
+/* --- files ---------------------------------------------------------------- */
+
+static bool
+is_same(const struct stat *status, uint64_t device, uint64_t inode)
+{
+	return status->st_dev == device && status->st_ino == inode;
+}
+
+/* What was redirected by who started us is not dumpcap's own. */
+static bool
+is_standard(const struct stat *status)
+{
+	struct stat standard;
+
+	for (int fd = 0; fd < FIRST; fd++) {
+		if (fstat(fd, &standard) == 0 &&
+		    is_same(&standard, status->st_dev, status->st_ino))
+			return true;
+	}
+	return false;
+}
+
+/* Whether one may write to a descriptor, to a file that others find, too. */
+static bool
+is_output(int fd, struct stat *status)
+{
+	const int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY &&
+	       (flags & O_PATH) == 0 && fstat(fd, status) == 0 &&
+	       S_ISREG(status->st_mode) && status->st_nlink == 1;
+}
+
+/* NAME_00001_20261121120000.pcapng, or with the numbers the other way round. */
+static bool
+is_numbered(const char *path)
+{
+	const char *name = basename(path), *end = strrchr(name, '.');
+	int groups = 0;
+
+	if (end == NULL)
+		end = name + strlen(name);
+	while (groups < 2) {
+		const char *at = end;
+
+		while (at > name && isdigit((unsigned char)at[-1]))
+			at--;
+		if (at == end || at == name || at[-1] != '_')
+			return false;
+		end = at - 1;
+		groups++;
+	}
+	return true;
+}
+
+static bool
+is_device(const struct ebpftls_option_read *name, const char *device)
+{
+	return name->size == strlen(device) &&
+	       memcmp(name->value, device, name->size) == 0;
+}
+
+static bool
+is_writer(struct ebpftls_reader *reader)
+{
+	struct ebpftls_option_read option;
+	struct ebpftls_block block;
+
+	return ebpftls_reader_next(reader, &block) == EBPFTLS_READ_BLOCK &&
+	       ebpftls_block_option(reader, &block, EBPFTLS_SHB_USERAPPL,
+				    &option) &&
+	       option.size >= sizeof(WRITER) - 1 &&
+	       memcmp(option.value, WRITER, sizeof(WRITER) - 1) == 0;
+}
+
+/* Looks for the one interface of this name; there may be packets already. */
+static bool
+find_interface(struct ebpftls_reader *reader, const char *device,
+	       struct ebpftls_target *target)
+{
+	struct ebpftls_option_read name;
+	struct ebpftls_block block;
+	uint32_t interface = 0;
+	int found = 0;
+
+	while (ebpftls_reader_next(reader, &block) == EBPFTLS_READ_BLOCK &&
+	       block.type == EBPFTLS_BLOCK_INTERFACE) {
+		if (ebpftls_block_option(reader, &block, EBPFTLS_IF_NAME,
+					 &name) &&
+		    is_device(&name, device)) {
+			target->interface = interface;
+			target->linktype =
+			    ebpftls_reader_u16(reader, block.bytes + 8);
+			found++;
+		}
+		interface++;
+	}
+	return found == 1;
+}
+
+/* Whether it begins as dumpcap begins it, for this device. */
+static bool
+is_for(const char *device, struct ebpftls_target *target)
+{
+	struct ebpftls_reader reader = { .bytes = NULL };
+	struct stat status;
+	bool found;
+
+	target->held = open(target->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	found = target->held >= 0 && fstat(target->held, &status) == 0 &&
+		is_same(&status, target->device, target->inode) &&
+		ebpftls_reader_init(&reader, target->held) &&
+		is_writer(&reader) && find_interface(&reader, device, target);
+	ebpftls_reader_free(&reader);
+	return found;
+}
+
+static char *
+path_of(int fd)
+{
+	char link[64], path[PATH_MAX];
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, path, sizeof(path) - 1);
+	if (length <= 0 || path[0] != '/')
+		return NULL;
+	path[length] = '\0';
+	return strdup(path);
+}
+
+static bool
+look_at(int fd, const char *device, struct ebpftls_target *target)
+{
+	struct stat status;
+
+	if (!is_output(fd, &status) || is_standard(&status))
+		return false;
+	*target = (struct ebpftls_target){
+		.path = path_of(fd),
+		.fd = fd,
+		.held = -1,
+		.device = status.st_dev,
+		.inode = status.st_ino,
+	};
+	if (target->path == NULL)
+		return false;
+	if (is_for(device, target)) {
+		target->one_of_many = is_numbered(target->path);
+		return true;
+	}
+	ebpftls_target_free(target);
+	return false;
+}
+
+bool
+ebpftls_target_find(struct ebpftls_target *target, const char *device)
+{
+	int fd = FIRST;
+
+	*target = (struct ebpftls_target){ .path = NULL };
+	while (fd < LAST && !look_at(fd, device, target))
+		fd++;
+	if (fd == LAST)
+		return false;
+	if (has_parent())
+		ebpftls_target_free(target);
+	return target->path != NULL;
+}
+
+void
+ebpftls_target_free(struct ebpftls_target *target)
+{
+	if (target->path != NULL && target->held >= 0)
+		close(target->held);
+	free(target->path);
+	*target = (struct ebpftls_target){ .path = NULL };
+}
+
+bool
+ebpftls_target_is(const struct ebpftls_target *target)
+{
+	struct stat status;
+
+	return fstat(target->fd, &status) == 0 &&
+	       is_same(&status, target->device, target->inode);
+}
+
+bool
+ebpftls_target_is_open(uint64_t device, uint64_t inode)
+{
+	struct stat status;
+
+	for (int fd = 0; fd < LAST; fd++) {
+		const int flags = fcntl(fd, F_GETFL);
+
+		if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY &&
+		    fstat(fd, &status) == 0 && is_same(&status, device, inode))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Is dumpcap's file found among the descriptors of a process, and none that
+ * is another's or that somebody reads? This program plays dumpcap: it writes
+ * the heads of files, and starts itself again with the argument that tshark
+ * gives.
+ */
+#define _GNU_SOURCE
+#include "ebpftls-target.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ebpftls-blocks.h"
+#include "unit/check.h"
+
+#define DEVICE "ebpftls:lo,hold=1"
+
+static char folder[] = "/tmp/ebpftls-target.XXXXXX";
+static char path[80];
+
+/* --- files ---------------------------------------------------------------- */
+
+static void
+put_interface(struct ebpftls_blocks *blocks, const char *name)
+{
+	const struct ebpftls_interface interface = {
+		.name = name,
+		.description = "",
+		.linktype = 113,
+	};
+
+	check(ebpftls_blocks_interface(blocks, &interface));
+}
+
+/* Opens a new file as dumpcap does, for these interfaces. */
+static int
+begin(const char *name, const char *writer, const char *const *interfaces)
+{
+	struct ebpftls_blocks blocks = { .size = 0 };
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	check(ebpftls_blocks_section(&blocks, writer));
+	for (; *interfaces != NULL; interfaces++)
+		put_interface(&blocks, *interfaces);
+	check(fd >= 0 &&
+	      write(fd, blocks.bytes, blocks.size) == (ssize_t)blocks.size);
+	ebpftls_blocks_free(&blocks);
+	return fd;
+}
+
+static int
+begin_usual(void)
+{
+	return begin("out.pcapng", "Dumpcap (Wireshark) 4.0.17",
+		     (const char *const[]){ "eth0", DEVICE, NULL });
+}
+
+static void
+end(int fd)
+{
+	close(fd);
+	unlink(path);
+}
+
+static bool
+is_found(void)
+{
+	struct ebpftls_target target;
+	const bool found = ebpftls_target_find(&target, DEVICE);
+
+	check(found == (target.path != NULL));
+	ebpftls_target_free(&target);
+	return found;
+}
+
+/* --- cases ---------------------------------------------------------------- */
+
+static void
+test_found(void)
+{
+	struct ebpftls_target target;
+	struct stat status;
+	int fd = begin_usual();
+
+	check(ebpftls_target_find(&target, DEVICE));
+	check(fstat(fd, &status) == 0 && target.inode == status.st_ino &&
+	      target.device == status.st_dev);
+	check(target.fd == fd && strcmp(target.path, path) == 0);
+	check(target.interface == 1 && target.linktype == 113);
+	check(!target.one_of_many);
+	check(ebpftls_target_is(&target));
+	check(ebpftls_target_is_open(target.device, target.inode));
+	end(fd);
+	check(!ebpftls_target_is(&target));
+	check(!ebpftls_target_is_open(target.device, target.inode));
+	ebpftls_target_free(&target);
+}
+
+/* The next one gets the same descriptor. */
+static void
+test_next(void)
+{
+	struct ebpftls_target target;
+	int fd = begin_usual(), again;
+
+	check(ebpftls_target_find(&target, DEVICE));
+	close(fd);
+	again = begin("next.pcapng", "Dumpcap",
+		      (const char *const[]){ DEVICE, NULL });
+	check(again == fd && !ebpftls_target_is(&target));
+	ebpftls_target_free(&target);
+	end(again);
+	snprintf(path, sizeof(path), "%s/out.pcapng", folder);
+	unlink(path);
+}
+
+static void
+test_others(void)
+{
+	static const struct {
+		const char *writer;
+		const char *const interfaces[3];
+	} rows[] = {
+		{ "tshark", { DEVICE } },
+		{ "dumpcap", { DEVICE } },
+		{ "Dumpca", { DEVICE } },
+		{ "Dumpcap", { "ebpftls:lo" } },
+		{ "Dumpcap", { DEVICE "0" } },
+		{ "Dumpcap", { DEVICE, DEVICE } },
+		{ "Dumpcap", { NULL } },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int fd = begin("f", rows[i].writer, rows[i].interfaces);
+
+		check(!is_found());
+		end(fd);
+	}
+}
+
+static void
+test_not_for_writing(void)
+{
+	int fd = begin_usual(), reading = open(path, O_RDONLY);
+
+	close(fd);
+	check(!is_found());
+	end(reading);
+}
+
+static void
+test_links(void)
+{
+	char other[128];
+	int fd = begin_usual();
+
+	snprintf(other, sizeof(other), "%s.link", path);
+	check(link(path, other) == 0 && !is_found());
+	unlink(other);
+	check(is_found());
+	unlink(path);
+	check(!is_found());
+	close(fd);
+}
+
+/* As with -w -, or -w /dev/stdout. */
+static void
+test_standard(void)
+{
+	int fd = begin_usual(), kept = dup(0);
+
+	check(dup2(fd, 0) == 0 && !is_found());
+	check(dup2(kept, 0) == 0 && is_found());
+	close(kept);
+	end(fd);
+}
+
+/* Another one has got its name. */
+static void
+test_renamed(void)
+{
+	struct ebpftls_target target;
+	char other[128];
+	int fd = begin_usual();
+
+	snprintf(other, sizeof(other), "%s.other", path);
+	check(rename(path, other) == 0);
+	check(ebpftls_target_find(&target, DEVICE));
+	check(strcmp(target.path, other) == 0);
+	ebpftls_target_free(&target);
+	end(fd);
+	unlink(other);
+}
+
+static void
+test_numbers(void)
+{
+	static const struct {
+		const char *name;
+		bool numbered;
+	} rows[] = {
+		{ "out_00001_20261121120000.pcapng", true },
+		{ "out_20261121120000_00001.pcapng", true },
+		{ "out_00010_20261121120000", true },
+		{ "_00001_20261121120000.pcapng", true },
+		{ "out_20261121120000.pcapng", false },
+		{ "out_00001_.pcapng", false },
+		{ "out00001_20261121120000x.pcapng", false },
+		{ "1_2.pcapng", false },
+		{ "12.pcapng", false },
+	};
+	struct ebpftls_target target;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int fd = begin(rows[i].name, "Dumpcap",
+			       (const char *const[]){ DEVICE, NULL });
+
+		check(ebpftls_target_find(&target, DEVICE));
+		check(target.one_of_many == rows[i].numbered);
+		ebpftls_target_free(&target);
+		end(fd);
+	}
+}
+
+/* Whether a process that is started so finds the file that it inherits. */
+static bool
+is_found_by(char *const *arguments)
+{
+	int status = -1;
+	pid_t child = fork();
+
+	if (child == 0) {
+		execv("/proc/self/exe", arguments);
+		_exit(99);
+	}
+	check(child > 0 && waitpid(child, &status, 0) == child);
+	check(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void
+test_parent(void)
+{
+	int fd = begin_usual();
+
+	check(is_found_by((char *[]){ "dumpcap", "find", "-i", "Z", NULL }));
+	check(!is_found_by(
+	    (char *[]){ "dumpcap", "find", "-n", "-Z", "none", NULL }));
+	check(!is_found_by((char *[]){ "dumpcap", "find", "-Znone", NULL }));
+	end(fd);
+}
+
+static void
+test_likely(void)
+{
+	check(!ebpftls_target_is_likely());
+	check(is_found_by((char *[]){ "/usr/bin/dumpcap", "likely", NULL }));
+	check(!is_found_by((char *[]){ "tcpdump", "likely", NULL }));
+	check(!is_found_by((char *[]){ "dumpcap", "likely", "-Z", NULL }));
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct check_case cases[] = {
+		{ "target: dumpcap's file", test_found },
+		{ "target: the next file", test_next },
+		{ "target: files of others, other devices", test_others },
+		{ "target: not for writing", test_not_for_writing },
+		{ "target: links", test_links },
+		{ "target: standard output", test_standard },
+		{ "target: renamed", test_renamed },
+		{ "target: numbers in the name", test_numbers },
+		{ "target: started by tshark", test_parent },
+		{ "target: likely", test_likely },
+		{ NULL, NULL },
+	};
+	int status;
+
+	if (argc > 1)
+		return strcmp(argv[1], "find") == 0
+			   ? !is_found()
+			   : !ebpftls_target_is_likely();
+	if (mkdtemp(folder) == NULL)
+		return EXIT_FAILURE;
+	status = check_main(cases);
+	rmdir(folder);
+	return status;
+}
