@@ -157,8 +157,10 @@ $(BUILD)/ebpftls-agent: $(AGENT_OBJ) $(BUILD)/agent.flags
 
 # --- tool -----------------------------------------------------------------
 
-# A program on libpcap: which one it finds is the dynamic linker's business.
-TOOL_OBJ := $(patsubst %.c,$(BUILD)/tool/%.o,$(wildcard tools/ebpftls/*.c))
+# A program on libpcap: which one it finds is the dynamic linker's business. It
+# reads packets as the module does.
+TOOL_OBJ := $(patsubst %.c,$(BUILD)/tool/%.o,$(wildcard tools/ebpftls/*.c) \
+	$(patsubst %,pcap-ebpftls/ebpftls-%.c,crypto packet quic reader table tls))
 
 .PHONY: tool
 tool: $(BUILD)/ebpftls
@@ -167,11 +169,12 @@ $(BUILD)/tool/%.o: %.c $(PCAP)/.configured | need
 	$(SAY) CC $<
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(call hardened,CFLAGS) $(call hardened,CPPFLAGS) -fPIE \
-	    $(WARNINGS) -I$(PCAP) -MMD -MP -c -o $@ $<
+	    $(WARNINGS) -I$(PCAP) -Ipcap-ebpftls -Ibpf -MMD -MP -c -o $@ $<
 
 $(BUILD)/ebpftls: $(TOOL_OBJ) | $(BUILD)/lib/libpcap.so.0.8
 	$(SAY) LINK $(@F)
-	$(Q)$(CC) $(AGENT_LDFLAGS) -o $@ $(TOOL_OBJ) -L$(BUILD)/lib -lpcap
+	$(Q)$(CC) $(AGENT_LDFLAGS) -o $@ $(TOOL_OBJ) -L$(BUILD)/lib -lpcap \
+	    -lcrypto
 
 # --- tests ----------------------------------------------------------------
 
@@ -181,14 +184,15 @@ $(BUILD)/ebpftls: $(TOOL_OBJ) | $(BUILD)/lib/libpcap.so.0.8
 # clang's with libFuzzer.
 TEST := $(BUILD)/test
 TESTED := $(wildcard pcap-ebpftls/ebpftls-*.c tools/agent/*.c) \
-	tools/ebpftls/lines.c tools/ebpftls/ends.c
+	$(patsubst %,tools/ebpftls/%.c,claims connections conversation ends \
+	inspect keylog lines records streams suites table verdict)
 UNIT := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/unit/*.c))
 FUZZERS := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/fuzz/*.c))
 TEST_CFLAGS = -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all \
 	$(WARNINGS) $(AGENT_PATHS) $(INCLUDES) -Itools/ebpftls -Itests \
 	-I$(PCAP)
 TEST_LIBS = -Wl,--as-needed -Wl,-rpath,$(BUILD)/lib -L$(BUILD)/lib -lpcap \
-	$(AGENT_LIBS)
+	-lcrypto $(AGENT_LIBS)
 SANITIZE_unit = -fsanitize=address,undefined
 SANITIZE_fuzz = -fsanitize=address,undefined,fuzzer-no-link
 CC_unit = $(CC)

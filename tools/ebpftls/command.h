@@ -53,5 +53,6 @@ __attribute__((format(printf, 1, 2))) int complain(const char *format, ...);
 
 int watch(const struct command *self, int argc, char **argv);
 int run(const struct command *self, int argc, char **argv);
+int report(const struct command *self, int argc, char **argv);
 
 #endif

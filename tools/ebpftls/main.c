@@ -40,6 +40,15 @@ static const struct command commands[] = {
 		  "capture there, by default on any" },
 	    },
 	},
+	{
+	    .name = "report",
+	    .rest = "FILE",
+	    .summary = "Says of each TLS connection in a pcapng file whether "
+		       "it decrypts, or why not.",
+	    .run = report,
+	    .failed = 1,
+	    .misuse = 2,
+	},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

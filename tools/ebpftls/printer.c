@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "colour.h"
 #include "command.h"
 
 /* More packets are taken, so many at once, while less than this waits. */
@@ -114,7 +115,6 @@ int
 printer_start(struct printer *printer, int linktype, int snaplen,
 	      const char *options)
 {
-	const char *term = getenv("TERM"), *plain = getenv("NO_COLOR");
 	struct file_header header = {
 		.magic = MAGIC,
 		.major = 2,
@@ -127,8 +127,7 @@ printer_start(struct printer *printer, int linktype, int snaplen,
 
 	memset(printer, 0, sizeof(*printer));
 	printer->width = FIRST_WIDTH;
-	printer->colour = isatty(1) && (plain == NULL || *plain == '\0') &&
-			  (term == NULL || strcmp(term, "dumb") != 0);
+	printer->colour = colour_wanted();
 	if (!append(printer, &header, sizeof(header)))
 		return complain("no memory");
 	if (start_tcpdump(printer, options) != 0)
