@@ -100,25 +100,24 @@ make_row(const struct connection *connection, struct row *row,
 	widen(&widths->cipher, row->cipher);
 }
 
-static void
-write_cell(FILE *to, const char *text)
-{
-	if (text[0] != '\0')
-		fprintf(to, "  %s", text);
-}
-
+/* Without the blanks of columns that have nothing in them. */
 static void
 write_row(FILE *to, const struct connection *connection,
 	  const struct widths *widths, const struct row *row, bool colour)
 {
 	const bool bad = colour && !verdict_is_good(row->verdict);
+	char line[sizeof(*row) + 128];
+	int size;
 
-	fprintf(to, "%s%-10s%s  %-*s  %-7s  %-*s", bad ? COLOUR_BAD : "",
-		verdict_word(row->verdict), bad ? COLOUR_OFF : "", widths->pair,
-		row->pair, version_of(connection), widths->cipher, row->cipher);
-	write_cell(to, row->ends);
-	write_cell(to, row->why);
-	fputc('\n', to);
+	size =
+	    snprintf(line, sizeof(line), "%s%-10s%s  %-*s  %-7s  %-*s  %s  %s",
+		     bad ? COLOUR_BAD : "", verdict_word(row->verdict),
+		     bad ? COLOUR_OFF : "", widths->pair, row->pair,
+		     version_of(connection), widths->cipher, row->cipher,
+		     row->ends, row->why);
+	while (size > 0 && line[size - 1] == ' ')
+		size--;
+	fprintf(to, "%.*s\n", size, line);
 }
 
 /* Of which verdict there are how many; none is left out but the usual one. */
