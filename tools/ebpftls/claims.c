@@ -135,16 +135,15 @@ read_end(const struct found *found, const char *pid, const char *comm,
 	 struct end *end)
 {
 	struct value value;
+	uint64_t number = 0;
 
 	if (!find_value(found, pid, &value))
 		return false;
-	end->pid = 0;
-	for (size_t i = 0; i < value.size; i++) {
-		if (value.at[i] < '0' || value.at[i] > '9')
-			end->pid = END_NO_PROCESS;
-		else if (end->pid != END_NO_PROCESS)
-			end->pid = end->pid * 10 + (value.at[i] - '0');
-	}
+	for (size_t i = 0; i < value.size && number < END_NO_PROCESS; i++)
+		number = value.at[i] < '0' || value.at[i] > '9'
+			     ? END_NO_PROCESS
+			     : number * 10 + (value.at[i] - '0');
+	end->pid = number < END_NO_PROCESS ? (uint32_t)number : END_NO_PROCESS;
 	if (end->pid == END_NO_PROCESS)
 		end->name[0] = '?';
 	else if (find_value(found, comm, &value))

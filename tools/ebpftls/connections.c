@@ -125,6 +125,13 @@ note(struct connections *connections, struct flow *flow,
 	connections->end = &new->next;
 }
 
+/* Also where the hello messages are not in the file. */
+static bool
+is_tls(struct conversation_result result)
+{
+	return result.records > 0 || (result.begun && result.cut > 0);
+}
+
 /* The conversation ends, and what is known of the connection is settled. */
 static void
 settle(struct connections *connections, struct flow *flow)
@@ -139,7 +146,7 @@ settle(struct connections *connections, struct flow *flow)
 		stream_end(&flow->streams[i], &taker);
 	}
 	if (flow->conversation != NULL && flow->connection == NULL &&
-	    conversation_result(flow->conversation).records > 0)
+	    is_tls(conversation_result(flow->conversation)))
 		note(connections, flow, CONNECTION_TLS);
 	connection = flow->connection;
 	if (connection != NULL) {

@@ -24,6 +24,7 @@
 #define KEY_UPDATE     24
 
 #define EXTENSION_ENCRYPT_THEN_MAC   22
+#define EXTENSION_EARLY_DATA	     42
 #define EXTENSION_SUPPORTED_VERSIONS 43
 
 #define VERSION_12 0x0303
@@ -75,6 +76,7 @@ struct conversation {
 	struct side sides[2];
 	struct conversation_result result;
 	struct record_master master;
+	bool early;	/* the client may send early data */
 	bool encrypted; /* of TLS 1.2: a ChangeCipherSpec was there */
 	bool over;
 };
@@ -291,6 +293,34 @@ take_server_hello(struct conversation *conversation, struct view view)
 	find_keys(conversation, SIDE_SERVER, EPOCH_HANDSHAKE, true);
 }
 
+/* Behind a length of one or two bytes. */
+static bool
+skip_vector(struct view *view, uint32_t length_size)
+{
+	const uint8_t *at = view->at;
+
+	return advance(view, length_size) &&
+	       advance(view, length_size == 1 ? at[0] : be16(at));
+}
+
+/* What is too long to be looked at to its end may offer it as well. */
+static bool
+offers_early_data(struct view view)
+{
+	if (!advance(&view, 2 + RECORD_RANDOM) || !skip_vector(&view, 1) ||
+	    !skip_vector(&view, 2) || !skip_vector(&view, 1) ||
+	    !advance(&view, 2))
+		return false;
+	while (view.left >= 4) {
+		if (be16(view.at) == EXTENSION_EARLY_DATA)
+			return true;
+		advance(&view, 2);
+		if (!skip_vector(&view, 2))
+			return true;
+	}
+	return false;
+}
+
 static void
 take_client_hello(struct conversation *conversation, struct view view)
 {
@@ -300,6 +330,7 @@ take_client_hello(struct conversation *conversation, struct view view)
 		return;
 	result->client_hello = true;
 	memcpy(result->random, view.at + 2, RECORD_RANDOM);
+	conversation->early = offers_early_data(view);
 }
 
 /* A KeyUpdate's keys take the place of those before. */
@@ -533,7 +564,8 @@ static void
 take_data_13(struct look *look)
 {
 	if (look->side->epoch == EPOCH_CLEAR && look->from == SIDE_CLIENT &&
-	    !look->conversation->result.server_hello)
+	    !look->conversation->result.server_hello &&
+	    look->conversation->early)
 		guess_early_keys(look);
 	begin_epoch(look->conversation, look->side);
 	open_record(look);
@@ -630,6 +662,7 @@ take_part(struct look *look, const uint8_t *bytes, uint32_t count)
 		lose(look->conversation, side);
 		return take;
 	}
+	look->conversation->result.begun |= side->record[0] == RECORD_HANDSHAKE;
 	side->begun = true;
 	if (wanted(side) > 0)
 		return take;
@@ -693,10 +726,9 @@ miss(struct conversation *conversation, struct side *side, bool cut)
 
 	if (type == RECORD_DATA)
 		begin_epoch(conversation, side);
-	if (side->epoch != EPOCH_CLEAR && type != RECORD_CCS) {
+	if (side->epoch != EPOCH_CLEAR && type != RECORD_CCS)
 		side->sequence++;
-		conversation->result.cut += cut;
-	}
+	conversation->result.cut += cut;
 	if (side->epoch != EPOCH_DATA)
 		side->message_lost = true;
 	side->message_have = 0;

@@ -17,6 +17,7 @@ enum conversation_side { SIDE_CLIENT, SIDE_SERVER };
 
 /* What has come of it; labels are bits 1 << ebpftls_label. */
 struct conversation_result {
+	bool begun; /* a handshake, or a part of one */
 	bool client_hello;
 	bool server_hello;
 	uint8_t random[KEYLOG_RANDOM]; /* if there was a ClientHello */

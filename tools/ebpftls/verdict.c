@@ -155,6 +155,10 @@ verdict_explain(const struct connection *connection, enum verdict verdict,
 			add(&text, "no ClientHello");
 			return;
 		}
+		if (!result->server_hello) {
+			add(&text, "no ServerHello");
+			return;
+		}
 		add_records(&text, result, "");
 		return;
 	}
