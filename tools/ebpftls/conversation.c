@@ -415,6 +415,18 @@ take_messages(struct look *look, const uint8_t *bytes, uint32_t count)
 
 /* --- encrypted records --------------------------------------------------- */
 
+/* Whether this may still be early data, for which there are no keys. */
+static bool
+may_be_early(const struct look *look, enum epoch epoch)
+{
+	const struct conversation_result *result = &look->conversation->result;
+	const unsigned int early = 1u << EBPFTLS_CLIENT_EARLY_TRAFFIC_SECRET;
+
+	return look->from == SIDE_CLIENT && epoch == EPOCH_HANDSHAKE &&
+	       !look->side->fits[epoch] &&
+	       ((result->missing | result->wrong) & early) != 0;
+}
+
 /* Tries some sequence numbers from this on; returns the size, -1: none is it.
  */
 static int
@@ -425,7 +437,8 @@ try_keys(struct look *look, enum epoch epoch, uint64_t sequence, uint8_t *type)
 
 	if (side->keys[epoch] == NULL)
 		return -1;
-	if (epoch == side->epoch && side->slack == 0)
+	if (epoch == side->epoch && side->slack == 0 &&
+	    !may_be_early(look, epoch))
 		side->tried[epoch] = true;
 	for (uint32_t i = 0; i <= side->slack && i <= TRIES_MAX; i++) {
 		size = record_open(side->keys[epoch], sequence + i,
@@ -511,7 +524,7 @@ open_record(struct look *look)
 			size = try_next_update(look, &type);
 	}
 	if (size < 0) {
-		side->sequence++;
+		side->sequence += !may_be_early(look, side->epoch);
 		return;
 	}
 	result->opened++;

@@ -120,7 +120,7 @@ write_row(FILE *to, const struct connection *connection,
 	fprintf(to, "%.*s\n", size, line);
 }
 
-/* Of which verdict there are how many; none is left out but the usual one. */
+/* How many there are of each verdict. */
 static void
 write_sums(FILE *to, const size_t counts[VERDICTS])
 {
@@ -134,7 +134,7 @@ write_sums(FILE *to, const size_t counts[VERDICTS])
 		if (counts[i] == 0)
 			continue;
 		fprintf(to, "%s%zu %s", before, counts[i],
-			verdict_phrase((enum verdict)i));
+			verdict_word((enum verdict)i));
 		before = ", ";
 	}
 	fputc('\n', to);

@@ -6,32 +6,22 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct {
-	const char *word;
-	const char *phrase;
-} words[] = {
-	[VERDICT_OK] = { "ok", "decrypt" },
-	[VERDICT_PLAIN] = { "plain", "encrypted nothing" },
-	[VERDICT_UNVERIFIED] = { "unverified",
-				 "have keys that were not tried" },
-	[VERDICT_LOST] = { "lost", "lack packets" },
-	[VERDICT_CUT] = { "cut", "were cut by the snap length" },
-	[VERDICT_LATE] = { "late", "have their keys too late" },
-	[VERDICT_WRONG] = { "wrong", "have wrong keys" },
-	[VERDICT_MISSING] = { "missing", "lack keys" },
-	[VERDICT_OLDER] = { "older", "lack their beginning" },
-};
-
 const char *
 verdict_word(enum verdict verdict)
 {
-	return words[verdict].word;
-}
+	static const char *const words[] = {
+		[VERDICT_OK] = "ok",
+		[VERDICT_PLAIN] = "plain",
+		[VERDICT_UNVERIFIED] = "unverified",
+		[VERDICT_LOST] = "lost",
+		[VERDICT_CUT] = "cut",
+		[VERDICT_LATE] = "late",
+		[VERDICT_WRONG] = "wrong",
+		[VERDICT_MISSING] = "missing",
+		[VERDICT_OLDER] = "older",
+	};
 
-const char *
-verdict_phrase(enum verdict verdict)
-{
-	return words[verdict].phrase;
+	return words[verdict];
 }
 
 bool

@@ -8,15 +8,15 @@
 #include "connections.h"
 
 enum verdict {
-	VERDICT_OK,
-	VERDICT_PLAIN,
-	VERDICT_UNVERIFIED,
-	VERDICT_LOST,
-	VERDICT_CUT,
-	VERDICT_LATE,
-	VERDICT_WRONG,
-	VERDICT_MISSING,
-	VERDICT_OLDER,
+	VERDICT_OK,	    /* every record could be opened */
+	VERDICT_PLAIN,	    /* nothing was encrypted */
+	VERDICT_UNVERIFIED, /* there are keys, but they cannot be tried */
+	VERDICT_LOST,	    /* packets are missing */
+	VERDICT_CUT,	    /* the snap length has cut packets */
+	VERDICT_LATE,	    /* keys stand behind packets that need them */
+	VERDICT_WRONG,	    /* keys open nothing */
+	VERDICT_MISSING,    /* keys are not in the file */
+	VERDICT_OLDER,	    /* than the capture */
 	VERDICTS,
 };
 
@@ -25,9 +25,8 @@ enum verdict verdict_of(const struct connection *connection);
 /* Whether nothing is wrong with that. */
 bool verdict_is_good(enum verdict verdict);
 
-/* One word for a table, and a part of a sentence for a sum. */
+/* In one word. */
 const char *verdict_word(enum verdict verdict);
-const char *verdict_phrase(enum verdict verdict);
 
 #define VERDICT_TEXT_SIZE 256
 
