@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,6 +50,17 @@ report_on(const struct command *self, const char *path, int fd)
 	return good ? EXIT_SUCCESS : self->failed;
 }
 
+/*
+ * What writes into the pipe is ended by an interrupt, which comes to us as
+ * well: we end when it has.
+ */
+static int
+standard_input(void)
+{
+	signal(SIGINT, SIG_IGN);
+	return dup(STDIN_FILENO);
+}
+
 int
 report(const struct command *self, int argc, char **argv)
 {
@@ -60,7 +72,7 @@ report(const struct command *self, int argc, char **argv)
 		command_misused(self, first == argc ? "which file?"
 						    : "one file, please");
 	path = argv[first];
-	fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO)
+	fd = strcmp(path, "-") == 0 ? standard_input()
 				    : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		complain("%s: %s", path, strerror(errno));

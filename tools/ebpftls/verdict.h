@@ -13,9 +13,9 @@ enum verdict {
 	VERDICT_UNVERIFIED, /* there are keys, but they cannot be tried */
 	VERDICT_LOST,	    /* packets are missing */
 	VERDICT_CUT,	    /* the snap length has cut packets */
+	VERDICT_MISSING,    /* keys are not in the file */
 	VERDICT_LATE,	    /* keys stand behind packets that need them */
 	VERDICT_WRONG,	    /* keys open nothing */
-	VERDICT_MISSING,    /* keys are not in the file */
 	VERDICT_OLDER,	    /* than the capture */
 	VERDICTS,
 };
