@@ -185,7 +185,7 @@ $(BUILD)/ebpftls: $(TOOL_OBJ) | $(BUILD)/lib/libpcap.so.0.8
 TEST := $(BUILD)/test
 TESTED := $(wildcard pcap-ebpftls/ebpftls-*.c tools/agent/*.c) \
 	$(patsubst %,tools/ebpftls/%.c,claims connections conversation ends \
-	inspect keylog lines records streams suites table verdict)
+	framing hello inspect keylog lines records streams suites table verdict)
 UNIT := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/unit/*.c))
 FUZZERS := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/fuzz/*.c))
 TEST_CFLAGS = -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all \

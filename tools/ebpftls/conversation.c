@@ -9,13 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "framing.h"
+#include "hello.h"
 #include "records.h"
-
-#define RECORD_CCS	 20
-#define RECORD_ALERT	 21
-#define RECORD_HANDSHAKE 22
-#define RECORD_DATA	 23
-#define RECORD_LAST	 24
 
 #define CLIENT_HELLO   1
 #define SERVER_HELLO   2
@@ -23,21 +19,21 @@
 #define FINISHED       20
 #define KEY_UPDATE     24
 
-#define EXTENSION_ENCRYPT_THEN_MAC   22
-#define EXTENSION_EARLY_DATA	     42
-#define EXTENSION_SUPPORTED_VERSIONS 43
-
 #define VERSION_12 0x0303
 #define VERSION_13 0x0304
 
 /* As much of a message as is kept: a ServerHello is far shorter. */
 #define MESSAGE_MAX 2048
 
-/* How many records may have been lost at once, for the next to be opened. */
-#define TRIES_MAX 64
-
-/* The shortest record that is encrypted. */
-#define RECORD_MIN (RECORD_HEADER + 17)
+/*
+ * Where bytes are missing, the number of the next record has to be searched
+ * for: from what it is if all were of the usual size up, some with each record,
+ * and not for longer than the records that can be opened are worth.
+ */
+#define RECORD_USUAL (RECORD_HEADER + 16384 + 17)
+#define RECORD_MIN   (RECORD_HEADER + 17)
+#define TRIES	     32
+#define TRIES_FIRST  1024
 
 /* What keys are in use; those of TLS 1.2 are from the first to the last. */
 enum epoch {
@@ -49,16 +45,11 @@ enum epoch {
 };
 
 struct side {
-	/* the record that has begun */
-	uint8_t *record;
-	uint32_t have;
-	uint32_t room;
-	uint32_t skip; /* bytes of one that cannot be had as a whole */
-	bool lost;     /* it is not known where the next one begins */
-	bool begun;
-
-	uint32_t slack; /* as many records may have been missed */
-	uint64_t sequence;
+	struct framing framing;
+	uint64_t sequence; /* of the next record, if none was missed */
+	uint64_t missed;   /* bytes of whole records, since the last one */
+	uint64_t searched; /* so many that may have been missed were tried */
+	uint32_t tries;	   /* that may be made yet */
 	enum epoch epoch;
 	struct record_keys *keys[EPOCHS];
 	struct record_keys *prepared; /* for after a ChangeCipherSpec */
@@ -78,7 +69,6 @@ struct conversation {
 	struct record_master master;
 	bool early;	/* the client may send early data */
 	bool encrypted; /* of TLS 1.2: a ChangeCipherSpec was there */
-	bool over;
 };
 
 /* A record on its way through this file. */
@@ -87,8 +77,8 @@ struct look {
 	enum conversation_side from;
 	struct side *side;
 	const uint8_t *record;
-	uint32_t size; /* its header included */
-	uint8_t plain[RECORD_CONTENT_MAX];
+	uint32_t size;	/* its header included */
+	uint8_t *plain; /* room for its content */
 };
 
 static const enum ebpftls_label labels[2][EPOCHS] = {
@@ -120,8 +110,11 @@ conversation_new(struct keylog *log)
 {
 	struct conversation *new = calloc(1, sizeof(*new));
 
-	if (new != NULL)
-		new->log = log;
+	if (new == NULL)
+		return NULL;
+	new->log = log;
+	new->sides[SIDE_CLIENT].tries = TRIES_FIRST;
+	new->sides[SIDE_SERVER].tries = TRIES_FIRST;
 	return new;
 }
 
@@ -134,7 +127,7 @@ conversation_free(struct conversation *conversation)
 		for (int j = 0; j < EPOCHS; j++)
 			record_keys_free(conversation->sides[i].keys[j]);
 		record_keys_free(conversation->sides[i].prepared);
-		free(conversation->sides[i].record);
+		framing_free(&conversation->sides[i].framing);
 	}
 	explicit_bzero(conversation, sizeof(*conversation));
 	free(conversation);
@@ -143,7 +136,8 @@ conversation_free(struct conversation *conversation)
 bool
 conversation_is_over(const struct conversation *conversation)
 {
-	return conversation->over;
+	return conversation->sides[SIDE_CLIENT].framing.alien ||
+	       conversation->sides[SIDE_SERVER].framing.alien;
 }
 
 /* --- keys ---------------------------------------------------------------- */
@@ -224,113 +218,43 @@ enter(struct side *side, enum epoch epoch)
 
 /* --- messages ------------------------------------------------------------ */
 
-struct view {
-	const uint8_t *at;
-	uint32_t left;
-};
-
-static bool
-advance(struct view *view, uint32_t bytes)
-{
-	if (view->left < bytes)
-		return false;
-	view->at += bytes;
-	view->left -= bytes;
-	return true;
-}
-
 static void
-take_extensions(struct conversation *conversation, struct view view)
-{
-	while (view.left >= 4) {
-		const uint8_t *head = view.at;
-		const uint16_t size = be16(head + 2);
-
-		if (!advance(&view, 4u + size))
-			return;
-		if (be16(head) == EXTENSION_ENCRYPT_THEN_MAC)
-			conversation->master.encrypt_then_mac = true;
-		if (be16(head) == EXTENSION_SUPPORTED_VERSIONS && size == 2)
-			conversation->result.version = be16(head + 4);
-	}
-}
-
-/* The SHA-256 of "HelloRetryRequest" (RFC 8446, 4.1.3) begins so. */
-static bool
-is_retry(const uint8_t *random)
-{
-	static const uint8_t retry[] = { 0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a,
-					 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02 };
-
-	return memcmp(random, retry, sizeof(retry)) == 0;
-}
-
-/* The body of a ServerHello: version, random, session id, suite, ... */
-static void
-take_server_hello(struct conversation *conversation, struct view view)
+take_client_hello(struct conversation *conversation, const uint8_t *bytes,
+		  uint32_t size)
 {
 	struct conversation_result *result = &conversation->result;
-	const uint8_t *body = view.at;
+	struct hello_client hello;
 
-	if (!advance(&view, 2 + RECORD_RANDOM + 1) ||
-	    !advance(&view, body[2 + RECORD_RANDOM]) || view.left < 3 ||
-	    is_retry(body + 2))
+	if (!hello_read_client(&hello, bytes, size))
+		return;
+	result->client_hello = true;
+	memcpy(result->random, hello.random, RECORD_RANDOM);
+	conversation->early = hello.early;
+}
+
+static void
+take_server_hello(struct conversation *conversation, const uint8_t *bytes,
+		  uint32_t size)
+{
+	struct conversation_result *result = &conversation->result;
+	struct record_master *master = &conversation->master;
+	struct hello_server hello;
+
+	if (!hello_read_server(&hello, bytes, size))
 		return;
 	result->server_hello = true;
-	result->version = be16(body);
-	result->number = be16(view.at);
-	result->suite = suite_find(result->number);
-	memcpy(conversation->master.server_random, body + 2, RECORD_RANDOM);
-	conversation->master.encrypt_then_mac = false;
+	result->version = hello.version;
+	result->number = hello.suite;
+	result->suite = NULL;
+	if (hello.version == VERSION_12 || hello.version == VERSION_13)
+		result->suite = suite_find(hello.suite);
+	memcpy(master->server_random, hello.random, RECORD_RANDOM);
+	master->encrypt_then_mac = hello.encrypt_then_mac;
 	conversation->encrypted = false;
-	if (advance(&view, 5))
-		take_extensions(conversation, view);
-	if (result->version != VERSION_12 && !is_13(conversation))
-		result->suite = NULL;
 	if (!is_13(conversation))
 		return;
 	find_keys(conversation, SIDE_CLIENT, EPOCH_HANDSHAKE, true);
 	find_keys(conversation, SIDE_SERVER, EPOCH_HANDSHAKE, true);
-}
-
-/* Behind a length of one or two bytes. */
-static bool
-skip_vector(struct view *view, uint32_t length_size)
-{
-	const uint8_t *at = view->at;
-
-	return advance(view, length_size) &&
-	       advance(view, length_size == 1 ? at[0] : be16(at));
-}
-
-/* What is too long to be looked at to its end may offer it as well. */
-static bool
-offers_early_data(struct view view)
-{
-	if (!advance(&view, 2 + RECORD_RANDOM) || !skip_vector(&view, 1) ||
-	    !skip_vector(&view, 2) || !skip_vector(&view, 1) ||
-	    !advance(&view, 2))
-		return false;
-	while (view.left >= 4) {
-		if (be16(view.at) == EXTENSION_EARLY_DATA)
-			return true;
-		advance(&view, 2);
-		if (!skip_vector(&view, 2))
-			return true;
-	}
-	return false;
-}
-
-static void
-take_client_hello(struct conversation *conversation, struct view view)
-{
-	struct conversation_result *result = &conversation->result;
-
-	if (view.left < 2 + RECORD_RANDOM)
-		return;
-	result->client_hello = true;
-	memcpy(result->random, view.at + 2, RECORD_RANDOM);
-	conversation->early = offers_early_data(view);
 }
 
 /* A KeyUpdate's keys take the place of those before. */
@@ -367,14 +291,13 @@ take_message(struct look *look)
 	struct conversation *conversation = look->conversation;
 	const uint8_t *message = look->side->message;
 	const uint32_t length = (uint32_t)message[1] << 16 | be16(message + 2);
-	struct view view = { message + 4, length < MESSAGE_MAX - 4
-					      ? length
-					      : MESSAGE_MAX - 4 };
+	const uint32_t size =
+	    length < MESSAGE_MAX - 4 ? length : MESSAGE_MAX - 4;
 
 	if (message[0] == CLIENT_HELLO && look->from == SIDE_CLIENT)
-		take_client_hello(conversation, view);
+		take_client_hello(conversation, message + 4, size);
 	else if (message[0] == SERVER_HELLO && look->from == SIDE_SERVER)
-		take_server_hello(conversation, view);
+		take_server_hello(conversation, message + 4, size);
 	else if (is_13(conversation))
 		take_turn(look, message[0]);
 }
@@ -427,32 +350,48 @@ may_be_early(const struct look *look, enum epoch epoch)
 	       ((result->missing | result->wrong) & early) != 0;
 }
 
-/* Tries some sequence numbers from this on; returns the size, -1: none is it.
- */
+/* Tries keys with one number. Returns the content's size, or -1. */
 static int
-try_keys(struct look *look, enum epoch epoch, uint64_t sequence, uint8_t *type)
+try_number(struct look *look, enum epoch epoch, uint64_t number, uint8_t *type)
 {
 	struct side *side = look->side;
+	const int size = record_open(side->keys[epoch], number, look->record,
+				     look->size, look->plain, type);
+
+	if (size < 0)
+		return -1;
+	if (epoch != side->epoch)
+		enter(side, epoch);
+	side->sequence = number + 1;
+	side->missed = 0;
+	side->searched = 0;
+	side->tries++;
+	side->fits[epoch] = true;
+	return size;
+}
+
+/* The keys of an epoch, whose next record has this number or a later one. */
+static int
+try_keys(struct look *look, enum epoch epoch, uint64_t number, uint8_t *type)
+{
+	struct side *side = look->side;
+	const uint64_t most = side->missed / RECORD_MIN;
 	int size;
 
 	if (side->keys[epoch] == NULL)
 		return -1;
-	if (epoch == side->epoch && side->slack == 0 &&
+	if (epoch == side->epoch && side->missed == 0 &&
 	    !may_be_early(look, epoch))
 		side->tried[epoch] = true;
-	for (uint32_t i = 0; i <= side->slack && i <= TRIES_MAX; i++) {
-		size = record_open(side->keys[epoch], sequence + i,
-				   look->record, look->size, look->plain, type);
-		if (size < 0)
-			continue;
-		if (epoch != side->epoch)
-			enter(side, epoch);
-		side->sequence = sequence + i + 1;
-		side->slack = 0;
-		side->fits[epoch] = true;
-		return size;
+	size = try_number(look, epoch, number, type);
+	for (uint64_t i = side->searched;
+	     size < 0 && i <= most && i < side->searched + TRIES &&
+	     side->tries > 0;
+	     i++) {
+		side->tries--;
+		size = try_number(look, epoch, number + i, type);
 	}
-	return -1;
+	return size;
 }
 
 /* The keys of another epoch, if messages that change them were missed. */
@@ -479,7 +418,7 @@ try_next_update(struct look *look, uint8_t *type)
 	struct record_keys *now = side->keys[EPOCH_DATA];
 	int size;
 
-	if (side->epoch != EPOCH_DATA || now == NULL || side->slack == 0)
+	if (side->epoch != EPOCH_DATA || now == NULL || side->missed == 0)
 		return -1;
 	side->keys[EPOCH_DATA] = record_keys_next(now);
 	size = try_keys(look, EPOCH_DATA, 0, type);
@@ -525,12 +464,13 @@ open_record(struct look *look)
 	}
 	if (size < 0) {
 		side->sequence += !may_be_early(look, side->epoch);
+		side->searched += side->missed > 0 ? TRIES : 0;
 		return;
 	}
 	result->opened++;
-	if (type == RECORD_HANDSHAKE)
+	if (type == FRAMING_HANDSHAKE)
 		take_messages(look, look->plain, (uint32_t)size);
-	else if (type == RECORD_CCS)
+	else if (type == FRAMING_CCS)
 		take_ccs(look);
 }
 
@@ -585,122 +525,59 @@ take_data_13(struct look *look)
 }
 
 static void
-take_record(struct look *look)
+take_record(void *context, const uint8_t *record, uint32_t size)
 {
-	const uint8_t type = look->record[0];
+	struct look *look = context;
 	const bool maybe_13 = !look->conversation->result.server_hello ||
 			      is_13(look->conversation);
 
+	look->record = record;
+	look->size = size;
 	if (!maybe_13 && look->side->epoch != EPOCH_CLEAR)
 		open_record(look);
-	else if (type == RECORD_CCS)
+	else if (record[0] == FRAMING_CCS)
 		take_ccs(look);
-	else if (maybe_13 && type == RECORD_DATA)
+	else if (maybe_13 && record[0] == FRAMING_DATA)
 		take_data_13(look);
-	else if (type == RECORD_HANDSHAKE)
-		take_messages(look, look->record + RECORD_HEADER,
-			      look->size - RECORD_HEADER);
+	else if (record[0] == FRAMING_HANDSHAKE)
+		take_messages(look, record + RECORD_HEADER,
+			      size - RECORD_HEADER);
 }
 
-/* --- the stream ---------------------------------------------------------- */
-
-static bool
-is_header(const uint8_t *header)
-{
-	return header[0] >= RECORD_CCS && header[0] <= RECORD_LAST &&
-	       header[1] == 3 && header[2] <= 4 &&
-	       be16(header + 3) <= RECORD_CONTENT_MAX;
-}
-
+/* What is in handshake records that are missing is not made up for. */
 static void
-drop_record(struct side *side)
+lose_messages(struct side *side)
 {
-	free(side->record);
-	side->record = NULL;
-	side->have = 0;
-	side->room = 0;
-}
-
-static void
-lose(struct conversation *conversation, struct side *side)
-{
-	drop_record(side);
-	side->lost = true;
-	side->message_lost = side->epoch != EPOCH_DATA;
+	if (side->epoch != EPOCH_DATA)
+		side->message_lost = true;
 	side->message_have = 0;
-	if (!side->begun)
-		conversation->over = true;
 }
 
-/* Keeps a part of a record. False: no memory. */
-static bool
-keep(struct side *side, const uint8_t *bytes, uint32_t count)
+static void
+take_missed(void *context, uint8_t type)
 {
-	if (side->have + count > side->room) {
-		const uint32_t room = 2 * (side->have + count);
-		uint8_t *record = realloc(side->record, room);
-
-		if (record == NULL)
-			return false;
-		side->record = record;
-		side->room = room;
-	}
-	memcpy(side->record + side->have, bytes, count);
-	side->have += count;
-	return true;
-}
-
-/* How much of this there is to the end of the record, or of its header. */
-static uint32_t
-wanted(const struct side *side)
-{
-	if (side->have < RECORD_HEADER)
-		return RECORD_HEADER - side->have;
-	return RECORD_HEADER + be16(side->record + 3) - side->have;
-}
-
-static uint32_t
-take_part(struct look *look, const uint8_t *bytes, uint32_t count)
-{
+	struct look *look = context;
 	struct side *side = look->side;
-	uint32_t take = wanted(side) < count ? wanted(side) : count;
 
-	if (!keep(side, bytes, take)) {
-		lose(look->conversation, side);
-		return take;
-	}
-	if (side->have < RECORD_HEADER)
-		return take;
-	if (!is_header(side->record)) {
-		lose(look->conversation, side);
-		return take;
-	}
-	look->conversation->result.begun |= side->record[0] == RECORD_HANDSHAKE;
-	side->begun = true;
-	if (wanted(side) > 0)
-		return take;
-	look->record = side->record;
-	look->size = side->have;
-	side->record = NULL;
-	drop_record(side);
-	take_record(look);
-	free((uint8_t *)look->record);
-	return take;
+	if (type == FRAMING_DATA)
+		begin_epoch(look->conversation, side);
+	if (side->epoch != EPOCH_CLEAR && type != FRAMING_CCS)
+		side->sequence++;
+	lose_messages(side);
 }
 
-/* A record that is there as a whole. 0: it is not. */
-static uint32_t
-take_whole(struct look *look, const uint8_t *bytes, uint32_t count)
+static void
+take_lost(void *context, uint32_t count)
 {
-	if (look->side->have > 0 || count < RECORD_HEADER ||
-	    !is_header(bytes) ||
-	    RECORD_HEADER + (uint32_t)be16(bytes + 3) > count)
-		return 0;
-	look->side->begun = true;
-	look->record = bytes;
-	look->size = RECORD_HEADER + be16(bytes + 3);
-	take_record(look);
-	return look->size;
+	struct look *look = context;
+	struct side *side = look->side;
+	uint64_t usual;
+
+	side->missed += count;
+	usual = side->missed / RECORD_USUAL;
+	/* some records are a little longer */
+	side->searched = usual - usual / 32;
+	lose_messages(side);
 }
 
 void
@@ -709,43 +586,15 @@ conversation_bytes(struct conversation *conversation,
 		   uint32_t count)
 {
 	struct side *side = &conversation->sides[from];
+	uint8_t plain[RECORD_CONTENT_MAX];
 	struct look look = { .conversation = conversation,
 			     .from = from,
-			     .side = side };
+			     .side = side,
+			     .plain = plain };
+	const struct framing_taker taker = { &look, take_record, take_missed,
+					     take_lost };
 
-	/* a segment often begins with a record */
-	if (side->lost && count >= RECORD_HEADER && is_header(bytes))
-		side->lost = false;
-	if (side->lost)
-		side->slack += count / RECORD_MIN + 1;
-	while (count > 0 && !side->lost) {
-		uint32_t took = side->skip < count ? side->skip : count;
-
-		side->skip -= took;
-		if (took == 0)
-			took = take_whole(&look, bytes, count);
-		if (took == 0)
-			took = take_part(&look, bytes, count);
-		bytes += took;
-		count -= took;
-	}
-}
-
-/* The record that has begun is not to be had. */
-static void
-miss(struct conversation *conversation, struct side *side, bool cut)
-{
-	const uint8_t type = side->record[0];
-
-	if (type == RECORD_DATA)
-		begin_epoch(conversation, side);
-	if (side->epoch != EPOCH_CLEAR && type != RECORD_CCS)
-		side->sequence++;
-	conversation->result.cut += cut;
-	if (side->epoch != EPOCH_DATA)
-		side->message_lost = true;
-	side->message_have = 0;
-	drop_record(side);
+	framing_bytes(&side->framing, &taker, bytes, count);
 }
 
 void
@@ -753,24 +602,15 @@ conversation_gap(struct conversation *conversation, enum conversation_side from,
 		 uint32_t count, bool cut)
 {
 	struct side *side = &conversation->sides[from];
-	uint32_t take = side->skip < count ? side->skip : count;
+	struct look look = { .conversation = conversation,
+			     .from = from,
+			     .side = side };
+	const struct framing_taker taker = { &look, take_record, take_missed,
+					     take_lost };
 
 	conversation->result.lost += !cut;
-	side->skip -= take;
-	count -= take;
-	if (count == 0 || side->lost) {
-		side->slack += count / RECORD_MIN;
-		return;
-	}
-	if (side->have >= RECORD_HEADER && count <= wanted(side)) {
-		side->skip = wanted(side) - count;
-		miss(conversation, side, cut);
-		return;
-	}
 	conversation->result.cut += cut;
-	side->slack += count / RECORD_MIN + 1;
-	side->begun = true;
-	lose(conversation, side);
+	framing_gap(&side->framing, &taker, count);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -806,6 +646,10 @@ conversation_result(const struct conversation *conversation)
 {
 	struct conversation_result result = conversation->result;
 
+	result.begun =
+	    conversation->sides[SIDE_CLIENT].framing.first ==
+		FRAMING_HANDSHAKE ||
+	    conversation->sides[SIDE_SERVER].framing.first == FRAMING_HANDSHAKE;
 	result.wrong |= is_13(conversation) ? wrong_13(conversation)
 					    : wrong_12(conversation);
 	return result;
