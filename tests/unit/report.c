@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "ebpftls-blocks.h"
+#include "ebpftls-pktap.h"
 #include "inspect.h"
 #include "table.h"
 
@@ -36,6 +37,7 @@ static struct pcap_pkthdr headers[PACKETS];
 static uint8_t packets[PACKETS][2048];
 static char secrets[SECRETS][256];
 
+static uint32_t linktype = 1;
 static struct ebpftls_blocks blocks;
 static char *text;
 static bool good;
@@ -89,7 +91,7 @@ begin(void)
 	const struct ebpftls_interface interface = {
 		.name = "ebpftls:lo",
 		.description = "a test",
-		.linktype = 1,
+		.linktype = linktype,
 		.snaplen = 262144,
 		.nanoseconds = true,
 	};
@@ -464,6 +466,48 @@ process_blocks(void)
 	check(says(LINE "  curl[7] > nginx[8]\n"));
 }
 
+/* In the headers of another link type, as dumpcap writes it. */
+static void
+pktap(void)
+{
+	static const struct ebpftls_owner curl = { .kind = EBPFTLS_OF_PROCESS,
+						   .pid = 7,
+						   .comm = "curl" };
+	uint8_t packet[EBPFTLS_PKTAP_SIZE + sizeof(packets[0])];
+
+	for (int outgoing = 0; outgoing < 2; outgoing++) {
+		struct ebpftls_pktap facts = {
+			.interface = "lo",
+			.dlt = 1,
+			.link_size = 14,
+			.outgoing = outgoing != 0,
+			.sender = outgoing != 0 ? &curl : NULL,
+			.receiver = outgoing != 0 ? NULL : &curl,
+		};
+
+		linktype = 258;
+		begin();
+		linktype = 1;
+		put_secrets_but(SECRETS);
+		for (int i = 0; i < PACKETS; i++) {
+			const uint32_t size =
+			    EBPFTLS_PKTAP_SIZE + headers[i].caplen;
+			const struct ebpftls_record record = { .caplen = size,
+							       .len = size };
+
+			ebpftls_pktap_write(packet, &facts);
+			memcpy(packet + EBPFTLS_PKTAP_SIZE, packets[i],
+			       headers[i].caplen);
+			ebpftls_blocks_packet(&blocks, &record, true, packet);
+			facts.sender = facts.receiver = NULL;
+		}
+		report(16);
+		check(good);
+		check(says(outgoing != 0 ? LINE "  curl[7]\n"
+					 : LINE "   > curl[7]\n"));
+	}
+}
+
 static void
 notes(void)
 {
@@ -533,6 +577,7 @@ static const struct check_case cases[] = {
 	{ "packets in disorder and again", disordered },
 	{ "processes in comments", processes },
 	{ "processes in blocks", process_blocks },
+	{ "processes in headers of PKTAP", pktap },
 	{ "what the capture said", notes },
 	{ "more than are followed", crowded },
 	{ "files that cannot be read", unreadable },

@@ -11,6 +11,10 @@
 #define DIRECTION_MASK 3
 #define DIRECTION_IN   1
 
+/* The same in a PKTAP header: a byte, as it is little-endian. */
+#define PKTAP_FLAGS_AT 36
+#define PKTAP_IN       1
+
 /* What of a packet's options matters. */
 struct found {
 	const uint8_t *comment;
@@ -129,8 +133,8 @@ set_name(struct end *end, const struct value *value)
 	}
 }
 
-/* "pid=1 comm=a", "pid=unknown". False: nothing of the kind. */
-static bool
+/* "pid=1 comm=a", "pid=unknown"; or nothing of the kind. */
+static void
 read_end(const struct found *found, const char *pid, const char *comm,
 	 struct end *end)
 {
@@ -138,7 +142,7 @@ read_end(const struct found *found, const char *pid, const char *comm,
 	uint64_t number = 0;
 
 	if (!find_value(found, pid, &value))
-		return false;
+		return;
 	for (size_t i = 0; i < value.size && number < END_NO_PROCESS; i++)
 		number = value.at[i] < '0' || value.at[i] > '9'
 			     ? END_NO_PROCESS
@@ -148,7 +152,6 @@ read_end(const struct found *found, const char *pid, const char *comm,
 		end->name[0] = '?';
 	else if (find_value(found, comm, &value))
 		set_name(end, &value);
-	return true;
 }
 
 /* ------------------------------------------------------------------------- */
@@ -188,6 +191,17 @@ look(struct found *found, const struct claims_processes *processes,
 }
 
 /* One that stands alone is this machine's end: which, the direction says. */
+static void
+settle(struct claims *claims, const struct end *first, const struct end *second,
+       bool incoming)
+{
+	if (incoming && second->pid == END_NO_PROCESS &&
+	    second->name[0] == '\0')
+		*claims = (struct claims){ nobody, *first };
+	else
+		*claims = (struct claims){ *first, *second };
+}
+
 void
 claims_read(struct claims *claims, const struct claims_processes *processes,
 	    const struct ebpftls_reader *reader,
@@ -205,18 +219,23 @@ claims_read(struct claims *claims, const struct claims_processes *processes,
 		look(&found, processes, reader, &option);
 	if (found.comment != NULL) {
 		read_end(&found, "pid=", "comm=", &first);
-		if (read_end(&found, "to-pid=", "to-comm=", &second))
-			found.flags = 0;
+		read_end(&found, "to-pid=", "to-comm=", &second);
 	} else {
 		if (found.process != NULL)
 			first = *found.process;
-		if (found.to_process != NULL) {
+		if (found.to_process != NULL)
 			second = *found.to_process;
-			found.flags = 0;
-		}
 	}
-	if ((found.flags & DIRECTION_MASK) == DIRECTION_IN)
-		*claims = (struct claims){ second, first };
-	else
-		*claims = (struct claims){ first, second };
+	settle(claims, &first, &second,
+	       (found.flags & DIRECTION_MASK) == DIRECTION_IN);
+}
+
+void
+claims_read_pktap(struct claims *claims, const uint8_t *packet, size_t size)
+{
+	struct ends ends;
+
+	if (ends_read(packet, size, &ends) > 0)
+		settle(claims, &ends.first, &ends.second,
+		       (packet[PKTAP_FLAGS_AT] & PKTAP_IN) != 0);
 }

@@ -26,10 +26,14 @@ bool claims_add_process(struct claims_processes *processes,
 /* For another section, or to free. */
 void claims_forget(struct claims_processes *processes);
 
-/* What a packet block says; nobody where it says nothing. */
+/* What the options of a packet block say; nobody where they say nothing. */
 void claims_read(struct claims *claims,
 		 const struct claims_processes *processes,
 		 const struct ebpftls_reader *reader,
 		 const struct ebpftls_block *block);
+
+/* What a packet's PKTAP header says, if there is one. */
+void claims_read_pktap(struct claims *claims, const uint8_t *packet,
+		       size_t size);
 
 #endif

@@ -14,6 +14,8 @@
 #define SECRETS_HEAD  16
 #define SECRETS_MIN   20
 
+#define LINKTYPE_PKTAP 258
+
 /* What a section has said. */
 struct section {
 	uint16_t *linktypes; /* of its interfaces */
@@ -68,8 +70,10 @@ take_packet(struct work *work)
 {
 	const struct ebpftls_reader *reader = &work->reader;
 	const struct ebpftls_block *block = &work->block;
+	const uint8_t *packet = block->bytes + PACKET_HEAD;
 	struct claims claims;
 	uint32_t interface, caplen;
+	int linktype;
 
 	if (block->size < PACKET_MIN)
 		return true;
@@ -78,10 +82,12 @@ take_packet(struct work *work)
 	if (interface >= work->section.count ||
 	    caplen > block->size - PACKET_MIN)
 		return true;
+	linktype = work->section.linktypes[interface];
 	claims_read(&claims, &work->section.processes, reader, block);
-	return connections_packet(work->inspection->connections,
-				  work->section.linktypes[interface],
-				  block->bytes + PACKET_HEAD, caplen, &claims);
+	if (linktype == LINKTYPE_PKTAP)
+		claims_read_pktap(&claims, packet, caplen);
+	return connections_packet(work->inspection->connections, linktype,
+				  packet, caplen, &claims);
 }
 
 static void

@@ -50,8 +50,9 @@ verdict_of(const struct connection *connection)
 			return VERDICT_CUT;
 		return connection->begun ? VERDICT_LOST : VERDICT_OLDER;
 	}
-	if (result->records > 0 && result->server_hello &&
-	    result->suite == NULL)
+	if (result->records == 0 && result->cut == 0 && result->lost == 0)
+		return VERDICT_PLAIN;
+	if (result->server_hello && result->suite == NULL)
 		return by_presence(connection);
 	if (result->wrong != 0)
 		return VERDICT_WRONG;
@@ -63,7 +64,7 @@ verdict_of(const struct connection *connection)
 		return VERDICT_CUT;
 	if (result->lost > 0 || result->opened < result->records)
 		return VERDICT_LOST;
-	return result->records > 0 ? VERDICT_OK : VERDICT_PLAIN;
+	return VERDICT_OK;
 }
 
 /* --- words --------------------------------------------------------------- */
