@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "ebpftls-blocks.h"
+#include "ebpftls-pcapng.h"
 #include "ebpftls-pktap.h"
 #include "inspect.h"
 #include "table.h"
@@ -457,8 +458,8 @@ process_blocks(void)
 	ebpftls_blocks_process(&blocks, 8, "nginx", 5);
 	ebpftls_blocks_process(&blocks, 7, "curl", 4);
 	put_secrets_but(SECRETS);
-	at = ebpftls_blocks_option(at, EBPFTLS_OPTION_PROCESS, &first, 4);
-	at = ebpftls_blocks_option(at, EBPFTLS_OPTION_TO_PROCESS, &second, 4);
+	at = ebpftls_blocks_option(at, (int)EBPFTLS_EPB_PROCESS, &first, 4);
+	at = ebpftls_blocks_option(at, (int)EBPFTLS_EPB_TO_PROCESS, &second, 4);
 	record.options_size = (size_t)(at - options);
 	ebpftls_blocks_packet(&blocks, &record, true, packets[0]);
 	put_packets(2, PACKETS);

@@ -16,6 +16,10 @@
 
 #define LINKTYPE_PKTAP 258
 
+/* Connections of which secrets are kept, for each that is followed: all of
+ * them may stand at the front. */
+#define KEYS_FACTOR 4
+
 /* What a section has said. */
 struct section {
 	uint16_t *linktypes; /* of its interfaces */
@@ -179,7 +183,8 @@ inspect(struct inspection *inspection, int fd, size_t limit)
 	struct work work = { .inspection = inspection };
 	const char *why;
 
-	*inspection = (struct inspection){ .log = keylog_new(limit) };
+	*inspection =
+	    (struct inspection){ .log = keylog_new(KEYS_FACTOR * limit) };
 	work.last = &inspection->notes;
 	if (inspection->log != NULL)
 		inspection->connections =
