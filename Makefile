@@ -160,10 +160,11 @@ $(BUILD)/ebpftls-agent: $(AGENT_OBJ) $(BUILD)/agent.flags
 # --- tool -----------------------------------------------------------------
 
 # It takes the libpcap that is installed with it, unless the environment says
-# another. It seals as the module does, and the doctor reaches the agent by what
-# the module has for it.
+# another. It reads packets and seals as the module does, and the doctor reaches
+# the agent by what the module has for it.
 TOOL_SRC := $(wildcard tools/ebpftls/*.c) $(patsubst %,pcap-ebpftls/ebpftls-%.c, \
-	blocks client control device mark reader replace seal source spawn)
+	blocks client control crypto device mark packet quic reader replace seal \
+	source spawn table tls)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/tool/%.o)
 TOOL_PATHS = $(PATHS) -DEBPFTLS_DOC_PATH='"$(PREFIX)/share/doc/ebpftls"'
 
@@ -185,7 +186,8 @@ $(BUILD)/tool/%.o: %.c $(PCAP)/.configured $(BUILD)/tool.flags | need
 
 $(BUILD)/ebpftls: $(TOOL_OBJ) $(BUILD)/tool.flags | $(BUILD)/lib/libpcap.so.0.8
 	$(SAY) LINK $(@F)
-	$(Q)$(CC) $(AGENT_LDFLAGS) -Wl,--enable-new-dtags,-rpath,$(LIBDIR) -o $@ $(TOOL_OBJ) -L$(BUILD)/lib -lpcap
+	$(Q)$(CC) $(AGENT_LDFLAGS) -Wl,--enable-new-dtags,-rpath,$(LIBDIR) \
+	    -o $@ $(TOOL_OBJ) -L$(BUILD)/lib -lpcap -lcrypto
 
 # --- tests ----------------------------------------------------------------
 
@@ -195,14 +197,16 @@ $(BUILD)/ebpftls: $(TOOL_OBJ) $(BUILD)/tool.flags | $(BUILD)/lib/libpcap.so.0.8
 # clang's with libFuzzer.
 TEST := $(BUILD)/test
 TESTED := $(wildcard pcap-ebpftls/ebpftls-*.c tools/agent/*.c) \
-	tools/ebpftls/lines.c tools/ebpftls/ends.c tools/ebpftls/bare.c
+	$(patsubst %,tools/ebpftls/%.c,bare claims connections conversation \
+	ends framing hello inspect keylog lines records streams suites table \
+	verdict)
 UNIT := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/unit/*.c))
 FUZZERS := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/fuzz/*.c))
 TEST_CFLAGS = -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all \
 	$(WARNINGS) $(AGENT_PATHS) $(INCLUDES) -Itools/ebpftls -Itests \
 	-I$(PCAP)
 TEST_LIBS = -Wl,--as-needed -Wl,-rpath,$(BUILD)/lib -L$(BUILD)/lib -lpcap \
-	$(AGENT_LIBS)
+	-lcrypto $(AGENT_LIBS)
 SANITIZE_unit = -fsanitize=address,undefined
 SANITIZE_fuzz = -fsanitize=address,undefined,fuzzer-no-link
 CC_unit = $(CC)

@@ -28,15 +28,6 @@
 #define EARLY_LABELS \
 	(BIT(CLIENT_EARLY_TRAFFIC_SECRET) | BIT(EARLY_EXPORTER_SECRET))
 
-/* A connection whichever way its packets go: the lower end first. */
-struct tuple {
-	uint8_t address[2][16];
-	uint16_t port[2];
-	uint8_t address_size;
-	uint8_t protocol;
-	uint8_t reserved[2];
-};
-
 enum kind { KIND_TLS, KIND_DTLS, KIND_QUIC };
 
 enum state {
@@ -48,7 +39,7 @@ enum state {
 
 struct flow {
 	struct ebpftls_node node;
-	struct tuple tuple; /* the key */
+	struct ebpftls_tuple tuple; /* the key */
 	uint64_t since;
 	uint8_t client; /* which end of the tuple */
 	uint8_t kind;	/* enum kind */
@@ -70,7 +61,7 @@ struct flow {
  */
 struct met {
 	struct ebpftls_node node;
-	struct tuple tuple; /* the key */
+	struct ebpftls_tuple tuple; /* the key */
 };
 
 struct ebpftls_flows {
@@ -87,12 +78,12 @@ struct look {
 	const struct ebpftls_end *ends; /* sender and receiver */
 	uint64_t time;
 	struct ebpftls_segment segment;
-	struct tuple tuple;
+	struct ebpftls_tuple tuple;
 	uint8_t from; /* which end of the tuple sent it */
 	uint8_t collected;
 };
 
-_Static_assert(sizeof(struct tuple) == 40, "all of it is hashed");
+_Static_assert(sizeof(struct ebpftls_tuple) == 40, "all of it is hashed");
 _Static_assert(offsetof(struct flow, tuple) == sizeof(struct ebpftls_node),
 	       "place of the key");
 _Static_assert(EBPFTLS_TLS_RANDOM_SIZE == EBPFTLS_RANDOM_SIZE, "random");
@@ -105,9 +96,10 @@ ebpftls_flows_new(size_t flows)
 	if (new == NULL)
 		return NULL;
 	if (ebpftls_table_init(&new->table, flows, sizeof(struct flow),
-			       sizeof(struct tuple)) &&
+			       sizeof(struct ebpftls_tuple)) &&
 	    ebpftls_table_init(&new->met, MET_FACTOR * flows,
-			       sizeof(struct met), sizeof(struct tuple)))
+			       sizeof(struct met),
+			       sizeof(struct ebpftls_tuple)))
 		return new;
 	ebpftls_flows_free(new);
 	return NULL;
@@ -121,28 +113,6 @@ ebpftls_flows_free(struct ebpftls_flows *flows)
 	ebpftls_table_free(&flows->table);
 	ebpftls_table_free(&flows->met);
 	free(flows);
-}
-
-static void
-make_tuple(struct look *look)
-{
-	const struct ebpftls_segment *segment = &look->segment;
-	struct tuple *tuple = &look->tuple;
-	int order = memcmp(segment->source, segment->destination,
-			   segment->address_size);
-
-	if (order == 0)
-		order = segment->source_port - segment->destination_port;
-	look->from = order > 0;
-	memset(tuple, 0, sizeof(*tuple));
-	memcpy(tuple->address[look->from], segment->source,
-	       segment->address_size);
-	memcpy(tuple->address[!look->from], segment->destination,
-	       segment->address_size);
-	tuple->port[look->from] = segment->source_port;
-	tuple->port[!look->from] = segment->destination_port;
-	tuple->address_size = segment->address_size;
-	tuple->protocol = segment->protocol;
 }
 
 /* The latest counts: sockets are handed on. */
@@ -159,7 +129,7 @@ find_flow(struct look *look)
 {
 	struct flow *flow;
 
-	make_tuple(look);
+	look->from = ebpftls_packet_tuple(&look->segment, &look->tuple);
 	flow = ebpftls_table_find(&look->flows->table, &look->tuple);
 	if (flow != NULL)
 		note_ends(look, flow);

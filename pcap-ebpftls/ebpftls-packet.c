@@ -5,6 +5,8 @@
  */
 #include "ebpftls-packet.h"
 
+#include <string.h>
+
 #include "ebpftls-pktap.h"
 
 #define LINKTYPE_ETHERNET   1
@@ -268,4 +270,26 @@ ebpftls_packet_parse(struct ebpftls_segment *segment, int linktype,
 	segment->caplen = view.left;
 	segment->len = view.len;
 	return true;
+}
+
+uint8_t
+ebpftls_packet_tuple(const struct ebpftls_segment *segment,
+		     struct ebpftls_tuple *tuple)
+{
+	int order = memcmp(segment->source, segment->destination,
+			   segment->address_size);
+	uint8_t from;
+
+	if (order == 0)
+		order = segment->source_port - segment->destination_port;
+	from = order > 0;
+	memset(tuple, 0, sizeof(*tuple));
+	memcpy(tuple->address[from], segment->source, segment->address_size);
+	memcpy(tuple->address[!from], segment->destination,
+	       segment->address_size);
+	tuple->port[from] = segment->source_port;
+	tuple->port[!from] = segment->destination_port;
+	tuple->address_size = segment->address_size;
+	tuple->protocol = segment->protocol;
+	return from;
 }

@@ -32,8 +32,21 @@ struct ebpftls_segment {
 	uint32_t len;
 };
 
+/* A connection whichever way its packets go: the lower end first. */
+struct ebpftls_tuple {
+	uint8_t address[2][16];
+	uint16_t port[2];
+	uint8_t address_size;
+	uint8_t protocol;
+	uint8_t reserved[2];
+};
+
 /* False: there is no payload of TCP or UDP in it, nor room for one. */
 bool ebpftls_packet_parse(struct ebpftls_segment *segment, int linktype,
 			  const uint8_t *bytes, uint32_t caplen);
+
+/* The segment's connection. Returns which end of it has sent it: 0 or 1. */
+uint8_t ebpftls_packet_tuple(const struct ebpftls_segment *segment,
+			     struct ebpftls_tuple *tuple);
 
 #endif

@@ -270,6 +270,112 @@ def recorded():
             for i, seed in enumerate(seeds.values())}
 
 
+# --- captures with secrets: what a report is made of --------------------------
+
+DATA = os.path.join(CORPUS, "../../data")
+SECTION, INTERFACE, STATISTICS, PACKET, DSB = 0x0a0d0d0a, 1, 5, 6, 10
+DARWIN = 0x80000001
+
+
+def pad(content):
+    return content + bytes(-len(content) % 4)
+
+
+def option(code, value, order="="):
+    return struct.pack(order + "HH", code, len(value)) + pad(value)
+
+
+def block(kind, body, order="="):
+    length = struct.pack(order + "I", 12 + len(body))
+    return struct.pack(order + "I", kind) + length + body + length
+
+
+def head(order="="):
+    return (block(SECTION, struct.pack(order + "IHHq", 0x1a2b3c4d, 1, 0, -1),
+                  order) +
+            block(INTERFACE, struct.pack(order + "HHI", 1, 0, 0), order))
+
+
+def captured(packet, options=b"", order="="):
+    return block(PACKET, struct.pack(order + "5I", 0, 0, 0, len(packet),
+                                     len(packet)) + pad(packet) + options,
+                 order)
+
+
+def keys(lines, order="="):
+    return block(DSB, struct.pack(order + "II", 0x544c534b, len(lines)) +
+                 pad(lines), order)
+
+
+def connection_13():
+    """The packets and key log lines of tests/data/record-tls."""
+    with open(os.path.join(DATA, "tls13.pcap"), "rb") as file:
+        content = file.read()
+    with open(os.path.join(DATA, "tls13.keys"), "rb") as file:
+        lines = file.read()
+    packets, at = [], 24
+    while at < len(content):
+        length, = struct.unpack_from("=I", content, at + 8)
+        packets.append(content[at + 16:at + 16 + length])
+        at += 16 + length
+    return packets, lines
+
+
+def tcp(server, sequence, payload, flags=0x10):
+    ports = (443, 50000) if server else (50000, 443)
+    return (bytes(12) + b"\x08\0" +
+            struct.pack(">BBHIBBH4s4s", 0x45, 0, 40 + len(payload), 0, 64, 6,
+                        0, bytes([10, 0, 0, 1 + server]),
+                        bytes([10, 0, 0, 2 - server])) +
+            struct.pack(">HHIIBBHHH", *ports, sequence, 0, 0x50, flags, 0, 0,
+                        0) + payload)
+
+
+def record(kind, content):
+    return struct.pack(">BHH", kind, 0x303, len(content)) + content
+
+
+def hello(kind, random, rest):
+    body = b"\x03\x03" + random + b"\0" + rest
+    return record(22, struct.pack(">I", kind << 24 | len(body)) + body)
+
+
+def connection_12(suite):
+    """Hellos around a record of tests/data/records.txt, and its line."""
+    with open(os.path.join(DATA, "records.txt"), encoding="ascii") as file:
+        words = [x.split() for x in file if x.startswith(suite)][0]
+    master, client, server, finished = (bytes.fromhex(x) for x in words[4:8])
+    extension = b"\0\x04\0\x16\0\0" if words[1] == "1" else b""
+    first = hello(1, client, b"\0\x02" + bytes.fromhex(suite) + b"\x01\0")
+    answer = hello(2, server, bytes.fromhex(suite) + b"\0" + extension)
+    packets = [tcp(0, 0, b"", 2), tcp(1, 0, b"", 18), tcp(0, 1, first),
+               tcp(1, 1, answer),
+               tcp(0, 1 + len(first), record(20, b"\1") + finished)]
+    line = f"CLIENT_RANDOM {client.hex()} {master.hex()}\n"
+    return packets, line.encode()
+
+
+def captures():
+    packets, lines = connection_13()
+    comment = option(1, b"pid=7 comm=a\\x20b uid=0 to-pid=8 to-comm=c")
+    process = block(DARWIN, struct.pack("=I", 7) + option(2, b"curl"))
+    numbers = option(2, struct.pack("=I", 1)) + option(
+        32769, struct.pack("=I", 0))
+    notes = block(STATISTICS, bytes(12) + option(1, b"no TLS secrets: \n"))
+    yield "tls13", head() + keys(lines) + b"".join(
+        captured(packet, comment) for packet in packets) + notes
+    yield "blocks", head() + process + b"".join(
+        captured(packet, numbers) for packet in packets)
+    yield "late", head() + b"".join(map(captured, packets)) + keys(lines)
+    yield "disorder", head() + keys(lines) + b"".join(
+        map(captured, packets[:5] + packets[7:] + packets[6:]))
+    yield "swapped", head(">") + keys(lines, ">") + b"".join(
+        captured(packet, b"", ">") for packet in packets)
+    for suite in "c02f", "cca8", "c09c", "c013", "c028":
+        packets, lines = connection_12(suite)
+        yield suite, head() + keys(lines) + b"".join(map(captured, packets))
+
+
 # --- programs: tests/data/keylog.c -------------------------------------------
 
 X86_64, ARM64 = "x86_64-linux-gnu", "aarch64-linux-gnu"
@@ -476,6 +582,8 @@ SEAL = {
 def main():
     for name, content in recorded().items():
         write("flow", name, content)
+    for name, content in captures():
+        write("report", name, content)
     for name, arguments in PROGRAMS.items():
         write("elf", name, program(*arguments))
     for name, content in SECRETS.items():

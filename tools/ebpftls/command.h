@@ -56,5 +56,6 @@ int doctor(const struct command *self, int argc, char **argv);
 int run(const struct command *self, int argc, char **argv);
 int seal(const struct command *self, int argc, char **argv);
 int strip(const struct command *self, int argc, char **argv);
+int report(const struct command *self, int argc, char **argv);
 
 #endif

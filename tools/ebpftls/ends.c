@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NO_PROCESS UINT32_MAX
-
 /* Where what is read stands in the header, which is little-endian. */
 #define AT_LENGTH	  0
 #define AT_PID		  52
@@ -77,13 +75,13 @@ add_name(char *to, const char name[ENDS_NAME_SIZE])
 static bool
 is_nobody(const struct end *end)
 {
-	return end->pid == NO_PROCESS && end->name[0] == '\0';
+	return end->pid == END_NO_PROCESS && end->name[0] == '\0';
 }
 
 static char *
 add_end(char *to, const struct end *end)
 {
-	if (end->pid == NO_PROCESS)
+	if (end->pid == END_NO_PROCESS)
 		return add(to, is_nobody(end) ? "" : "?");
 	if (end->pid == 0)
 		return add(to, "kernel");

@@ -8,10 +8,11 @@
 #include <stdint.h>
 
 #define ENDS_NAME_SIZE 20
+#define END_NO_PROCESS UINT32_MAX
 
 struct ends {
 	struct end {
-		uint32_t pid;
+		uint32_t pid; /* END_NO_PROCESS: nobody, or with a name "?" */
 		char name[ENDS_NAME_SIZE]; /* as it is; '\0' only if shorter */
 	} first, second;
 };

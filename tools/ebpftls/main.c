@@ -75,6 +75,15 @@ static const struct command commands[] = {
 		  "look there, by default at any" },
 	    },
 	},
+	{
+	    .name = "report",
+	    .rest = "FILE",
+	    .summary = "Says of each TLS connection in a pcapng file whether "
+		       "it decrypts, or why not.",
+	    .run = report,
+	    .failed = 1,
+	    .misuse = 2,
+	},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Lines in columns; sums; and what the capture has said, made harmless. */
+#define _GNU_SOURCE
+#include "table.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "verdict.h"
+
+#define COLOUR_BAD "\033[1;31m"
+#define COLOUR_OFF "\033[m"
+
+/* Two addresses of IPv6 with ports, and an arrow. */
+#define PAIR_SIZE 128
+
+#define CIPHER_SIZE 32
+
+/* Of columns: as wide as the longest text in them. */
+struct widths {
+	int pair;
+	int cipher;
+	int ends;
+};
+
+/* The texts of one line. */
+struct row {
+	enum verdict verdict;
+	char pair[PAIR_SIZE];
+	char cipher[CIPHER_SIZE];
+	char ends[ENDS_TEXT_SIZE];
+	char why[VERDICT_TEXT_SIZE];
+};
+
+static char *
+add_address(char *to, const struct ebpftls_tuple *tuple, int end)
+{
+	const bool six = tuple->address_size == 16;
+	char address[INET6_ADDRSTRLEN];
+
+	inet_ntop(six ? AF_INET6 : AF_INET, tuple->address[end], address,
+		  sizeof(address));
+	return to + sprintf(to, six ? "[%s]:%u" : "%s:%u", address,
+			    tuple->port[end]);
+}
+
+static void
+show_pair(const struct connection *connection, char text[PAIR_SIZE])
+{
+	text = add_address(text, &connection->tuple, connection->client);
+	text = stpcpy(text, " > ");
+	add_address(text, &connection->tuple, !connection->client);
+}
+
+static const char *
+version_of(const struct connection *connection)
+{
+	static const char *const versions[] = { "SSL 3", "TLS 1.0", "TLS 1.1",
+						"TLS 1.2", "TLS 1.3" };
+	const uint16_t version = connection->result.version;
+
+	if (connection->kind != CONNECTION_TLS)
+		return connection->kind == CONNECTION_QUIC ? "QUIC" : "DTLS";
+	if (version < 0x0300 || version > 0x0304)
+		return "TLS";
+	return versions[version - 0x0300];
+}
+
+static void
+show_cipher(const struct conversation_result *result, char text[CIPHER_SIZE])
+{
+	text[0] = '\0';
+	if (result->server_hello && result->suite != NULL)
+		snprintf(text, CIPHER_SIZE, "%s", result->suite->name);
+	else if (result->server_hello)
+		snprintf(text, CIPHER_SIZE, "0x%04x", result->number);
+}
+
+static void
+widen(int *width, const char *text)
+{
+	if ((int)strlen(text) > *width)
+		*width = (int)strlen(text);
+}
+
+/* Nothing follows the processes if there is nothing to explain. */
+static void
+make_row(const struct connection *connection, struct row *row,
+	 struct widths *widths, bool colour)
+{
+	int none = 0;
+
+	row->verdict = verdict_of(connection);
+	show_pair(connection, row->pair);
+	show_cipher(&connection->result, row->cipher);
+	verdict_explain(connection, row->verdict, row->why);
+	ends_show(&connection->ends, colour,
+		  row->why[0] != '\0' ? &widths->ends : &none, row->ends);
+	widen(&widths->pair, row->pair);
+	widen(&widths->cipher, row->cipher);
+}
+
+/* Without the blanks of columns that have nothing in them. */
+static void
+write_row(FILE *to, const struct connection *connection,
+	  const struct widths *widths, const struct row *row, bool colour)
+{
+	const bool bad = colour && !verdict_is_good(row->verdict);
+	char line[sizeof(*row) + 128];
+	int size;
+
+	size =
+	    snprintf(line, sizeof(line), "%s%-10s%s  %-*s  %-7s  %-*s  %s  %s",
+		     bad ? COLOUR_BAD : "", verdict_word(row->verdict),
+		     bad ? COLOUR_OFF : "", widths->pair, row->pair,
+		     version_of(connection), widths->cipher, row->cipher,
+		     row->ends, row->why);
+	while (size > 0 && line[size - 1] == ' ')
+		size--;
+	fprintf(to, "%.*s\n", size, line);
+}
+
+/* How many there are of each verdict. */
+static void
+write_sums(FILE *to, const size_t counts[VERDICTS])
+{
+	const char *before = ": ";
+	size_t all = 0;
+
+	for (int i = 0; i < VERDICTS; i++)
+		all += counts[i];
+	fprintf(to, "%zu TLS connection%s", all, all == 1 ? "" : "s");
+	for (int i = 0; i < VERDICTS; i++) {
+		if (counts[i] == 0)
+			continue;
+		fprintf(to, "%s%zu %s", before, counts[i],
+			verdict_word((enum verdict)i));
+		before = ", ";
+	}
+	fputc('\n', to);
+}
+
+/* Lines, of which nothing but visible ASCII and blanks gets to a terminal. */
+static void
+write_note(FILE *to, const struct note *note)
+{
+	bool begins = true;
+
+	for (size_t i = 0; i < note->size; i++) {
+		const unsigned char c = (unsigned char)note->text[i];
+
+		if (begins && c != '\n')
+			fputs("The capture said: ", to);
+		begins = c == '\n';
+		if ((c >= ' ' && c <= '~') || (c == '\n' && i > 0))
+			fputc(c, to);
+		else
+			fprintf(to, "\\x%02x", c);
+	}
+	if (!begins)
+		fputc('\n', to);
+}
+
+bool
+table_write(FILE *to, const struct inspection *inspection, bool colour)
+{
+	const struct connection *connection;
+	size_t counts[VERDICTS] = { 0 };
+	struct widths widths = { 0 };
+	bool good = true;
+	struct row row;
+
+	for (connection = inspection->list; connection != NULL;
+	     connection = connection->next)
+		make_row(connection, &row, &widths, colour);
+	for (connection = inspection->list; connection != NULL;
+	     connection = connection->next) {
+		make_row(connection, &row, &widths, colour);
+		write_row(to, connection, &widths, &row, colour);
+		counts[row.verdict]++;
+		good &= verdict_is_good(row.verdict);
+	}
+	write_sums(to, counts);
+	if (inspection->secrets == 0)
+		fputs("There are no TLS secrets in the file.\n", to);
+	for (const struct note *note = inspection->notes; note != NULL;
+	     note = note->next)
+		write_note(to, note);
+	return good;
+}
