@@ -49,11 +49,22 @@ has_parent(void)
 	return found;
 }
 
+static bool
+is_dumpcap(void)
+{
+	return strcmp(program_invocation_short_name, PROGRAM) == 0;
+}
+
 bool
 ebpftls_target_is_likely(void)
 {
-	return strcmp(program_invocation_short_name, PROGRAM) == 0 &&
-	       !has_parent();
+	return is_dumpcap() && !has_parent();
+}
+
+bool
+ebpftls_target_is_read(void)
+{
+	return is_dumpcap() && has_parent();
 }
 
 /* --- files ---------------------------------------------------------------- */

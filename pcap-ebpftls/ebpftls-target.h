@@ -37,4 +37,7 @@ bool ebpftls_target_is_open(uint64_t device, uint64_t inode);
  */
 bool ebpftls_target_is_likely(void);
 
+/* Whether it is one that tshark or Wireshark has started. */
+bool ebpftls_target_is_read(void);
+
 #endif

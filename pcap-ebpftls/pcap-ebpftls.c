@@ -31,7 +31,7 @@
 
 #include "ebpftls-journal.h"
 #include "ebpftls-pktap.h"
-#include "ebpftls-wireshark.h"
+#include "ebpftls-target.h"
 #include "pcap-ebpftls-handle.h"
 #include "pcap-ebpftls.h"
 
@@ -1017,7 +1017,8 @@ ebpftls_findalldevs(pcap_if_list_t *devlistp, char *err_str)
 	struct if_nameindex *interfaces;
 	int sock, status;
 
-	if (ebpftls_wireshark_reads())
+	/* they have a source of their own for our devices: none twice */
+	if (ebpftls_target_is_read())
 		return 0;
 	interfaces = if_nameindex();
 	if (interfaces == NULL)
