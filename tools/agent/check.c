@@ -19,6 +19,7 @@
 
 #include "ebpftls-control-io.h"
 #include "elffile.h"
+#include "filter.h"
 #include "inventory.h"
 #include "netns.h"
 #include "secrets.h"
@@ -156,6 +157,22 @@ check_buffer(int sock, const struct capture *capture)
 	     capture->ring_size / KIB, capture->wanted_size / KIB);
 	fail_if_lacking(&failure, &lock);
 	check_failed(sock, EBPFTLS_STATE_LIMITED, CHECK_PACKETS, &failure);
+}
+
+void
+check_filters(int sock, const struct capture *capture)
+{
+	int error = filter_try(capture);
+
+	if (error == 0)
+		check_tell(sock, EBPFTLS_STATE_OK, CHECK_FILTERS,
+			   "the kernel applies filters: what they reject is "
+			   "not copied");
+	else
+		check_tell(sock, EBPFTLS_STATE_LIMITED, CHECK_FILTERS,
+			   "libpcap applies filters, as the kernel refuses "
+			   "them: %s",
+			   strerror(-error));
 }
 
 /* --- secrets -------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 /* The parts of a capture. */
 #define CHECK_PACKETS	 "packets"
 #define CHECK_PROCESSES	 "processes"
+#define CHECK_FILTERS	 "filters"
 #define CHECK_SECRETS	 "secrets"
 #define CHECK_NAMESPACES "namespaces"
 
@@ -33,6 +34,7 @@ void check_end(int sock);
 /* What was loaded can do. */
 void check_owners(int sock, const struct owners *owners);
 void check_buffer(int sock, const struct capture *capture);
+void check_filters(int sock, const struct capture *capture);
 
 /* Loads and attaches what takes TLS secrets, and takes it down again. */
 void check_secrets(int sock);

@@ -189,6 +189,29 @@ apply(const struct filter *filter, const struct capture *capture)
 	return error;
 }
 
+int
+filter_try(const struct capture *capture)
+{
+	/* the filter "ip" */
+	struct sock_filter program[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x800, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct filter filter = {
+		.program = program,
+		.total = sizeof(program) / sizeof(program[0]),
+	};
+	int programs[SLOTS] = { -1, -1, -1 };
+	int error;
+
+	load_quietly();
+	error = load_programs(&filter, capture, programs);
+	ebpftls_control_close(programs, SLOTS);
+	return error;
+}
+
 /* Returns when what runs now has ended; false: it cannot be known when. */
 static bool
 settle(void)

@@ -30,6 +30,12 @@ void filter_init(struct filter *filter);
 bool filter_take(struct filter *filter, const struct ebpftls_filter_part *part,
 		 int answer, const struct capture *capture);
 
+/*
+ * Whether the kernel takes filters for this capture: returns 0, or the negative
+ * errno with which it refuses them.
+ */
+int filter_try(const struct capture *capture);
+
 void filter_close(struct filter *filter);
 
 #endif

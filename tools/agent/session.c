@@ -722,6 +722,7 @@ check(struct session *session)
 			try(session, try_attach);
 		if (try(session, make_buffer))
 			check_buffer(session->sock, &session->capture);
+		check_filters(session->sock, &session->capture);
 	}
 	if (session->request.owners)
 		tell_owners(session);
