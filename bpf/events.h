@@ -169,6 +169,7 @@ struct ebpftls_verdict {
 	__u32 keep;	/* bytes of the packet, a made header included; set by
 			 * who accepts it, and 0 between frames */
 	__u32 rejected; /* enum ebpftls_rejected, and 0 between frames */
+	__u32 reserved;
 };
 
 /* What is to be done with a frame that is rejected. */
@@ -287,7 +288,7 @@ enum ebpftls_why {
 	 2 * sizeof(struct ebpftls_owner))
 
 _Static_assert(sizeof(struct ebpftls_frame) == 48, "frame header");
-_Static_assert(sizeof(struct ebpftls_verdict) == 12, "verdict");
+_Static_assert(sizeof(struct ebpftls_verdict) == 16, "verdict");
 _Static_assert(sizeof(struct ebpftls_owner) == 48, "owner");
 _Static_assert(sizeof(struct ebpftls_wanted) == 24, "wanted");
 _Static_assert(sizeof(struct ebpftls_selection) == 8, "selection");
