@@ -148,13 +148,12 @@ ebpftls_journals_prune(void)
 	while (*link != NULL) {
 		struct output *output = *link;
 
+		/* in use: late secrets still have rooms there */
 		if (output->users > 0 || output->process != getpid() ||
-		    is_there(output)) {
+		    is_there(output) || !ebpftls_sources_clear(output->path))
 			link = &output->next;
-			continue;
-		}
-		ebpftls_sources_clear(output->path);
-		take(link);
+		else
+			take(link);
 	}
 	pthread_mutex_unlock(&lock);
 }

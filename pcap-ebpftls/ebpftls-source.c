@@ -210,28 +210,32 @@ ebpftls_source_discard(const struct ebpftls_source *source)
 	unlink(source->path);
 }
 
-static void
+static bool
 clear(const char *path)
 {
 	const int fd = open_journal(path, geteuid());
 
 	if (fd < 0)
-		return;
+		return fd != -EBUSY;
 	overwrite(fd);
 	unlink(path);
 	close(fd);
+	return true;
 }
 
-void
+bool
 ebpftls_sources_clear(const char *path)
 {
+	bool done = true;
+
 	for (uint32_t i = 0; i < EBPFTLS_SOURCES_MAX; i++) {
 		char *name = ebpftls_source_path(path, i);
 
 		if (name != NULL)
-			clear(name);
+			done &= clear(name);
 		free(name);
 	}
+	return done;
 }
 
 bool

@@ -52,9 +52,9 @@ void ebpftls_source_discard(const struct ebpftls_source *source);
 
 /*
  * Does that to all journals of a file that has gone, or that another has taken
- * the place of: but not to any that is in use or somebody else's.
+ * the place of: but not to somebody else's. False: one is still in use.
  */
-void ebpftls_sources_clear(const char *path);
+bool ebpftls_sources_clear(const char *path);
 
 /* Whether a file has any. */
 bool ebpftls_sources_exist(const char *path);

@@ -613,11 +613,11 @@ test_in_use(void)
 	fd = open(name, O_RDWR);
 	check(flock(fd, LOCK_EX | LOCK_NB) == 0);
 	write_to(path, &file);
-	ebpftls_sources_clear(path);
+	check(!ebpftls_sources_clear(path));
 	check(has_journal(0));
 	fails("still going on", true);
 	close(fd);
-	ebpftls_sources_clear(path);
+	check(ebpftls_sources_clear(path));
 	check(!has_journal(0));
 	free(name);
 }
