@@ -14,7 +14,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ebpftls-control-io.h"
@@ -22,13 +21,11 @@
 #include "filter.h"
 #include "inventory.h"
 #include "netns.h"
+#include "process.h"
 #include "secrets.h"
 #include "watch.h"
 
 #define KIB 1024
-
-/* The number that the kernel gives the namespace it starts with. */
-#define FIRST_PID_NAMESPACE 0xeffffffcU
 
 static void
 send_finding(int sock, enum ebpftls_state state, const char *part,
@@ -224,7 +221,6 @@ check_view(int sock)
 	struct inventory *inventory = inventory_open();
 	struct failure failure;
 	uint32_t denied = 0;
-	struct stat st;
 
 	while (inventory != NULL && inventory_step(inventory, ignore, NULL))
 		denied = inventory_missed(inventory)->denied;
@@ -238,8 +234,7 @@ check_view(int sock)
 		check_failed(sock, EBPFTLS_STATE_LIMITED, CHECK_SECRETS,
 			     &failure);
 	}
-	if (stat("/proc/self/ns/pid", &st) == 0 &&
-	    st.st_ino != FIRST_PID_NAMESPACE) {
+	if (!process_sees_all()) {
 		fail(&failure, EBPFTLS_REASON_OTHER,
 		     "ebpftls-agent is in a pid namespace, as of a container: "
 		     "what runs outside is not seen, and its secrets are "

@@ -11,11 +11,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SECOND	     UINT64_C(1000000000)
 #define STAT_SIZE    4096
 #define CGROUPS_SIZE 65536 /* a path of PATH_MAX for each hierarchy */
+
+/* Of the kernel's ABI: the inode of the pid namespace that it starts with. */
+#define FIRST_PID_NAMESPACE 0xeffffffcU
 
 int
 process_open(int proc, uint32_t pid)
@@ -35,6 +39,15 @@ process_known(const struct ebpftls_newcomer *who, struct ebpftls_process *facts)
 	facts->parent = who->parent;
 	facts->uid = who->owner.uid;
 	memcpy(facts->comm, who->owner.comm, sizeof(facts->comm) - 1);
+}
+
+bool
+process_sees_all(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 &&
+	       st.st_ino == FIRST_PID_NAMESPACE;
 }
 
 size_t

@@ -39,6 +39,9 @@ void process_read_command(int folder, struct ebpftls_process *facts);
  */
 bool process_began(int folder, uint64_t start, uint32_t *parent);
 
+/* Whether this process is where all processes are seen. */
+bool process_sees_all(void);
+
 /*
  * Reads as much of a file in it as there is room for, and puts a 0 behind that.
  * Returns how much it was: of a file that cannot be read, nothing.

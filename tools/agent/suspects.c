@@ -13,17 +13,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "process.h"
 
 #define PLACES 1024
 #define PAUSE  INT64_C(100000000) /* before what was unclear is read again */
-
-/* Of the kernel's ABI: the inode of the pid namespace that has all processes.
- */
-#define FIRST_NAMESPACE 0xeffffffc
 
 enum state { UNREAD, READING, READ };
 
@@ -54,12 +49,10 @@ struct suspects *
 suspects_open(const char *proc)
 {
 	struct suspects *suspects = calloc(1, sizeof(*suspects));
-	struct stat st;
 
 	if (suspects == NULL)
 		return NULL;
-	suspects->sees_all =
-	    stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == FIRST_NAMESPACE;
+	suspects->sees_all = process_sees_all();
 	suspects->proc = open(proc, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (suspects->proc >= 0)
 		return suspects;
