@@ -239,10 +239,9 @@ load(struct session *session, struct failure *failure)
 		       &config.own_socket, &size) != 0)
 		return fail(failure, EBPFTLS_REASON_OTHER, "SO_COOKIE: %s",
 			    strerror(errno));
-	return load_owners(session, failure) != 0 ||
-		       load_capture(session, &config, failure) != 0
-		   ? -1
-		   : 0;
+	if (load_owners(session, failure) != 0)
+		return -1;
+	return load_capture(session, &config, failure);
 }
 
 static int
