@@ -221,7 +221,7 @@ from_tls_server(struct look *look, struct flow *flow, unsigned int seen)
 
 	if (!flow->known || !(seen & EBPFTLS_TLS_SEEN_HELLO))
 		return;
-	if (ebpftls_tls_is_retry(stream)) {
+	if (ebpftls_tls_is_retry(ebpftls_tls_random(stream))) {
 		ebpftls_tls_await(stream, EBPFTLS_TLS_SERVER_HELLO);
 	} else if (ebpftls_tls_is_13(stream)) {
 		call_for(look, flow, SERVER_HELLO_LABELS);

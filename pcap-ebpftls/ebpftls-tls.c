@@ -32,8 +32,8 @@ be16(const uint8_t *at)
 	return (uint16_t)(at[0] << 8 | at[1]);
 }
 
-static bool
-is_header(const uint8_t header[HEADER_SIZE])
+bool
+ebpftls_tls_is_header(const uint8_t header[HEADER_SIZE])
 {
 	return header[0] >= RECORD_CCS && header[0] <= RECORD_HEARTBEAT &&
 	       header[1] == 3 && header[2] <= 4 &&
@@ -46,7 +46,7 @@ ebpftls_tls_begins(const uint8_t *bytes, uint32_t caplen)
 	if (caplen == 0 || bytes[0] != RECORD_HANDSHAKE)
 		return false;
 	return (caplen < 2 || bytes[1] == 3) && (caplen < 3 || bytes[2] <= 4) &&
-	       (caplen < 5 || is_header(bytes)) &&
+	       (caplen < 5 || ebpftls_tls_is_header(bytes)) &&
 	       (caplen < 6 || bytes[5] == EBPFTLS_TLS_CLIENT_HELLO);
 }
 
@@ -54,7 +54,8 @@ bool
 ebpftls_tls_is_data(const uint8_t *bytes, uint32_t caplen)
 {
 	return caplen >= HEADER_SIZE && bytes[0] == RECORD_DATA &&
-	       is_header(bytes) && bytes[2] == 3 && be16(bytes + 3) >= TAG_SIZE;
+	       ebpftls_tls_is_header(bytes) && bytes[2] == 3 &&
+	       be16(bytes + 3) >= TAG_SIZE;
 }
 
 void
@@ -141,7 +142,7 @@ static unsigned int
 take_header(struct ebpftls_tls_stream *stream)
 {
 	stream->header_have = 0;
-	if (!is_header(stream->header)) {
+	if (!ebpftls_tls_is_header(stream->header)) {
 		lose(stream);
 		return 0;
 	}
@@ -183,7 +184,7 @@ static bool
 find_again(struct ebpftls_tls_stream *stream, const uint8_t *bytes,
 	   uint32_t caplen)
 {
-	stream->lost = caplen < HEADER_SIZE || !is_header(bytes);
+	stream->lost = caplen < HEADER_SIZE || !ebpftls_tls_is_header(bytes);
 	return !stream->lost;
 }
 
@@ -226,7 +227,7 @@ ebpftls_tls_random(const struct ebpftls_tls_stream *stream)
 
 /* The SHA-256 of "HelloRetryRequest" (RFC 8446, 4.1.3). */
 bool
-ebpftls_tls_is_retry(const struct ebpftls_tls_stream *stream)
+ebpftls_tls_is_retry(const uint8_t random[EBPFTLS_TLS_RANDOM_SIZE])
 {
 	static const uint8_t retry[EBPFTLS_TLS_RANDOM_SIZE] = {
 		0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11,
@@ -235,7 +236,7 @@ ebpftls_tls_is_retry(const struct ebpftls_tls_stream *stream)
 		0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 	};
 
-	return memcmp(stream->hello + RANDOM_AT, retry, sizeof(retry)) == 0;
+	return memcmp(random, retry, sizeof(retry)) == 0;
 }
 
 /* By the cipher suite: those of 1.3 are good for nothing else. */

@@ -40,6 +40,9 @@ struct ebpftls_tls_stream {
 	uint8_t hello[EBPFTLS_TLS_HELLO_SIZE];
 };
 
+/* Whether these can be the first bytes of a record. */
+bool ebpftls_tls_is_header(const uint8_t header[5]);
+
 /*
  * Whether a ClientHello record begins here; also if it is cut after the first
  * byte.
@@ -60,8 +63,8 @@ unsigned int ebpftls_tls_segment(struct ebpftls_tls_stream *stream,
 /* The random in the hello message that was seen. */
 const uint8_t *ebpftls_tls_random(const struct ebpftls_tls_stream *stream);
 
-/* Whether the ServerHello that was seen is a HelloRetryRequest. */
-bool ebpftls_tls_is_retry(const struct ebpftls_tls_stream *stream);
+/* Whether a ServerHello with this random is a HelloRetryRequest. */
+bool ebpftls_tls_is_retry(const uint8_t random[EBPFTLS_TLS_RANDOM_SIZE]);
 
 /* Whether the ServerHello that was seen chooses TLS 1.3. */
 bool ebpftls_tls_is_13(const struct ebpftls_tls_stream *stream);

@@ -8,22 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ebpftls-tls.h"
 #include "records.h"
-
-#define LAST_TYPE 24
 
 static uint32_t
 size_of(const uint8_t *header)
 {
 	return RECORD_HEADER + (uint32_t)(header[3] << 8 | header[4]);
-}
-
-static bool
-is_header(const uint8_t *header)
-{
-	return header[0] >= FRAMING_CCS && header[0] <= LAST_TYPE &&
-	       header[1] == 3 && header[2] <= 4 &&
-	       size_of(header) <= RECORD_HEADER + RECORD_CONTENT_MAX;
 }
 
 static void
@@ -81,7 +72,7 @@ wanted(const struct framing *framing)
 static bool
 begin(struct framing *framing, const uint8_t *header)
 {
-	if (!is_header(header)) {
+	if (!ebpftls_tls_is_header(header)) {
 		framing->alien = framing->first == 0;
 		return false;
 	}
@@ -144,7 +135,8 @@ void
 framing_bytes(struct framing *framing, const struct framing_taker *taker,
 	      const uint8_t *bytes, uint32_t count)
 {
-	if (framing->lost && count >= RECORD_HEADER && is_header(bytes))
+	if (framing->lost && count >= RECORD_HEADER &&
+	    ebpftls_tls_is_header(bytes))
 		framing->lost = false;
 	while (count > 0 && !framing->lost) {
 		uint32_t took = take_rest(framing, count);

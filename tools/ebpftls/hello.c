@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "ebpftls-tls.h"
+
 #define EXTENSION_ENCRYPT_THEN_MAC   22
 #define EXTENSION_EARLY_DATA	     42
 #define EXTENSION_SUPPORTED_VERSIONS 43
@@ -69,16 +71,6 @@ hello_read_client(struct hello_client *hello, const uint8_t *bytes,
 	return true;
 }
 
-/* The SHA-256 of "HelloRetryRequest" (RFC 8446, 4.1.3) begins so. */
-static bool
-is_retry(const uint8_t *random)
-{
-	static const uint8_t retry[] = { 0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a,
-					 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02 };
-
-	return memcmp(random, retry, sizeof(retry)) == 0;
-}
-
 static void
 take_extensions(struct hello_server *hello, struct view view)
 {
@@ -102,7 +94,7 @@ hello_read_server(struct hello_server *hello, const uint8_t *bytes,
 	struct view view = { bytes, size };
 
 	if (!advance(&view, 2 + RECORD_RANDOM) || !skip_vector(&view, 1) ||
-	    view.left < 3 || is_retry(bytes + 2))
+	    view.left < 3 || ebpftls_tls_is_retry(bytes + 2))
 		return false;
 	memcpy(hello->random, bytes + 2, RECORD_RANDOM);
 	hello->version = be16(bytes);
