@@ -36,7 +36,7 @@
 #define ORDER_AT 0x200
 #define LARGE	 (20 * 1048576)
 #define MOST	 4
-#define WAIT	 20000 /* milliseconds */
+#define WAIT	 60000 /* milliseconds */
 
 static char folder[64];
 

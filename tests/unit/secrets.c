@@ -33,7 +33,7 @@
 #define THREADS	     4
 #define EACH	     600 /* together: more than the ring can hold */
 #define RECORD_SIZE  (sizeof(struct ebpftls_secret) + BPF_RINGBUF_HDR_SZ)
-#define WAIT	     10000
+#define WAIT	     60000
 #define UPROBE_MULTI 48
 
 #if defined(__aarch64__)
