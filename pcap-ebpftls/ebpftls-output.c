@@ -103,22 +103,50 @@ write_all(int fd, const uint8_t *bytes, size_t size)
 	return true;
 }
 
-/* Where others write, too, nobody knows where the rooms will be. */
-static bool
+/* To the last block that is whole. */
+static void
+cut_back(const struct ebpftls_output *output)
+{
+	const int64_t end = lseek(output->fd, 0, SEEK_CUR) - output->offset;
+	int64_t whole = 0;
+	uint32_t size;
+
+	for (;;) {
+		memcpy(&size, output->blocks.bytes + whole + sizeof(size),
+		       sizeof(size));
+		if (whole + size > end)
+			break;
+		whole += size;
+	}
+	(void)!ftruncate(output->fd, output->offset + whole);
+}
+
+/*
+ * Where others write, too, nobody knows where the rooms will be. Returns 0 or
+ * an errno.
+ */
+static int
 write_blocks(struct ebpftls_output *output)
 {
 	const struct ebpftls_blocks *blocks = &output->blocks;
+	int error;
 
+	if (output->fd < 0 &&
+	    write_file(output->file, blocks->bytes, blocks->size))
+		return 0;
 	if (output->fd < 0)
-		return write_file(output->file, blocks->bytes, blocks->size);
-	if (!is_same(output)) {
-		errno = EBADF;
-		return false;
-	}
+		return errno != 0 ? errno : EIO;
+	if (!is_same(output))
+		return EBADF;
 	if (output->seekable &&
 	    lseek(output->fd, 0, SEEK_CUR) != output->offset)
 		output->seekable = false;
-	return write_all(output->fd, blocks->bytes, blocks->size);
+	if (write_all(output->fd, blocks->bytes, blocks->size))
+		return 0;
+	error = errno;
+	if (output->seekable)
+		cut_back(output);
+	return error;
 }
 
 void
@@ -128,8 +156,8 @@ ebpftls_output_write(struct ebpftls_output *output)
 
 	if (blocks->size == 0)
 		return;
-	if (!output->failed && !write_blocks(output))
-		output->failed = true;
+	if (output->error == 0)
+		output->error = write_blocks(output);
 	output->offset += (int64_t)blocks->size;
 	if (output->secret)
 		explicit_bzero(blocks->bytes, blocks->size);
@@ -147,7 +175,7 @@ ebpftls_output_write(struct ebpftls_output *output)
 void
 ebpftls_output_report(const struct ebpftls_output *output)
 {
-	if (output->failed && output->file != NULL)
+	if (output->error != 0 && output->file != NULL)
 		SET_ERROR(output->file);
 }
 
@@ -159,7 +187,7 @@ ebpftls_output_prepare(struct ebpftls_output *output, size_t size, uint64_t now)
 	if (size > blocks->room - blocks->size)
 		ebpftls_output_write(output);
 	if (!ebpftls_blocks_reserve(blocks, size))
-		output->failed = true;
+		output->error = ENOMEM;
 	if (blocks->size == 0)
 		output->since = now;
 }
@@ -259,7 +287,7 @@ ebpftls_output_keep_rooms(struct ebpftls_output *output)
 {
 	int fd = -1;
 
-	if (output->seekable && output->room_count > 0 && !output->failed &&
+	if (output->seekable && output->room_count > 0 && output->error == 0 &&
 	    is_same(output))
 		fd = fcntl(output->fd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0) {

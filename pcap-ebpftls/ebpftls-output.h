@@ -33,8 +33,8 @@ struct ebpftls_output {
 	uint64_t device; /* what that is, as numbers are used again */
 	uint64_t inode;
 	bool seekable; /* can be written to at any place */
-	bool failed;   /* nothing is written any more */
 	bool secret;   /* something in `blocks` is */
+	int error;     /* errno, after which nothing is written any more */
 	struct ebpftls_blocks blocks;
 	int64_t offset; /* in the file, of `blocks` */
 	uint64_t since; /* when the first of them came */

@@ -167,7 +167,7 @@ put_line(struct ebpftls_savefile *save,
 	struct ebpftls_output *output = &save->output;
 	struct ebpftls_room *room = ebpftls_output_room(output, random);
 
-	if (output->failed)
+	if (output->error != 0)
 		return;
 	if (room != NULL &&
 	    ebpftls_output_fill_room(output, room, line, length))
@@ -324,7 +324,7 @@ write_packet(struct ebpftls_savefile *save, const struct ebpftls_record *record,
 			       save->files->now);
 	if (!ebpftls_blocks_packet(&output->blocks, record, save->nanoseconds,
 				   bytes))
-		output->failed = true;
+		output->error = ENOMEM;
 }
 
 /*
@@ -343,7 +343,7 @@ let_go(struct ebpftls_savefile *save)
 						       held->need.random));
 	make_way(save, &held->need, is_vain(save, held));
 	ebpftls_output_prepare(output, size, save->files->now);
-	if (!output->failed) {
+	if (output->error == 0) {
 		memcpy(output->blocks.bytes + output->blocks.size, held->bytes,
 		       size);
 		output->blocks.size += size;
@@ -593,7 +593,7 @@ write_head(struct ebpftls_savefile *save,
 	if (files->flows != NULL)
 		ebpftls_flows_open(files->flows, repeat, save);
 	ebpftls_output_write(output);
-	return !output->failed;
+	return output->error == 0;
 }
 
 static void fork_handlers(void);
@@ -766,9 +766,23 @@ ebpftls_savefile_flush(struct ebpftls_savefile *save)
 	ebpftls_savefiles_lock(files);
 	flush(save);
 	ebpftls_output_report(&save->output);
-	result = save->output.failed ? -1 : 0;
+	result = save->output.error == 0 ? 0 : -1;
 	ebpftls_savefiles_unlock(files);
 	return result;
+}
+
+int
+ebpftls_savefiles_error(struct ebpftls_savefiles *files)
+{
+	struct ebpftls_savefile *save;
+	int error = 0;
+
+	ebpftls_savefiles_lock(files);
+	for (save = files->first; save != NULL && error == 0; save = save->next)
+		if (save->slots == NULL)
+			error = save->output.error;
+	ebpftls_savefiles_unlock(files);
+	return error;
 }
 
 /*
@@ -797,7 +811,7 @@ lacks_until(const struct ebpftls_savefile *save)
 	const uint64_t hold = save->files->hold;
 	uint64_t until = 0;
 
-	if (output->failed)
+	if (output->error != 0)
 		return 0;
 	if (save->head != NULL)
 		until = save->head->since + hold;
@@ -836,7 +850,7 @@ await_held(struct ebpftls_savefile *save)
 {
 	bool more = true;
 
-	while (more && save->head != NULL && !save->output.failed) {
+	while (more && save->head != NULL && save->output.error == 0) {
 		release(save, true);
 		if (save->head != NULL)
 			more = await(save->files,
@@ -858,7 +872,7 @@ write_statistics(struct ebpftls_savefile *save)
 	if (!ebpftls_blocks_statistics(&save->output.blocks, save->begun,
 				       wall_clock(), save->nanoseconds,
 				       &totals))
-		save->output.failed = true;
+		save->output.error = ENOMEM;
 	free(rest);
 }
 

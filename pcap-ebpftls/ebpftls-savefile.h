@@ -107,6 +107,9 @@ int64_t ebpftls_savefile_tell(const struct ebpftls_savefile *save);
  */
 int ebpftls_savefile_flush(struct ebpftls_savefile *save);
 
+/* The errno of a file that cannot be written, journals apart; or 0. */
+int ebpftls_savefiles_error(struct ebpftls_savefiles *files);
+
 /*
  * Ends a file: adds the statistics and forgets the FILE, which stays open.
  * Secrets that come later still reach the room reserved for them; where there

@@ -529,8 +529,13 @@ ebpftls_read(pcap_t *p, int max, pcap_handler callback, u_char *user)
 	if (PACKET_COUNT_IS_UNLIMITED(max))
 		max = INT_MAX;
 	for (;;) {
+		/* pcap_dump() cannot say that packets get lost there */
+		int error = ebpftls_savefiles_error(&handle->savefiles);
 		bool had_ended = handle->ended;
 
+		if (error != 0)
+			return fail_errno(p, -error,
+					  "a savefile cannot be written");
 		count = read_rings(p, max, callback, user, &more);
 		if (p->break_loop) {
 			p->break_loop = 0;
