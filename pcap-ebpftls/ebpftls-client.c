@@ -218,6 +218,7 @@ await_any(int sock, int64_t until, union ebpftls_any_message *message,
 	int64_t left;
 	int type;
 
+	*count = 0;
 	do {
 		left = until - milliseconds();
 		type = poll(&wait, 1, left > 0 ? (int)left : 0);
