@@ -230,6 +230,10 @@ await_any(int sock, int64_t until, union ebpftls_any_message *message,
 	if (type == 0 || type == -ECONNRESET)
 		return fail(failure, EBPFTLS_REASON_OTHER,
 			    "the ebpftls agent ended without an answer");
+	if (type < 0 && type != -EBADMSG)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "cannot hear the ebpftls agent: %s",
+			    strerror(-type));
 	if (type < 0)
 		return fail(failure, EBPFTLS_REASON_OTHER,
 			    "the ebpftls agent and this libpcap do not "

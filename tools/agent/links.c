@@ -116,5 +116,7 @@ links_exists(int ifindex)
 {
 	char name[IF_NAMESIZE];
 
-	return if_indextoname((unsigned int)ifindex, name) != NULL;
+	/* or it cannot be known */
+	return if_indextoname((unsigned int)ifindex, name) != NULL ||
+	       errno != ENXIO;
 }
