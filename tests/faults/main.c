@@ -26,8 +26,8 @@
 #include "faults.h"
 
 #define PATIENCE 30000 /* milliseconds for a try */
-#define CLOSING	 "write in the program at dump_close"
-#define GOING	 5000  /* for what it has started to go */
+#define CLOSING	 " in the program at dump_close"
+#define GOING	 5000 /* for what it has started to go */
 
 enum outcome { REFUSED, AS_USUAL, SAID, OUTCOMES };
 
@@ -192,8 +192,7 @@ judge_file(const struct content *content)
 	if (content->packets < DATAGRAMS && shared->dropped == 0)
 		blame("%u packets in the file", content->packets);
 	/* pcap_dump_close() cannot say that it failed */
-	if (!content->ended &&
-	    strncmp(shared->place, CLOSING, sizeof(CLOSING) - 1) != 0)
+	if (!content->ended && strstr(shared->place, CLOSING) == NULL)
 		blame("the file has no statistics");
 	if (!content->names && !content->no_names)
 		blame("processes are not named, and nothing says why");
