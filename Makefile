@@ -9,6 +9,7 @@
 # make uninstall	take that back, with the same PREFIX and DESTDIR
 # make deb		Debian packages in build/deb, for the running release
 # make fuzz		the fuzz targets for FUZZ_TIME seconds each
+# make check-faults	let everything fail once that can fail
 # make check-patches	try every patch series on its release's libpcap
 # make lint, format	look at the sources; put their layout in order
 
@@ -34,7 +35,7 @@ MAKEFLAGS += --no-print-directory
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all need clean tests check fuzz check-patches lint format demo \
+.PHONY: all need clean tests check fuzz check-faults check-patches lint format demo \
 	scan-file install uninstall deb FORCE
 
 all: library bpf agent tool $(BUILD)/run
@@ -271,6 +272,11 @@ check-vm:
 	$(Q)status=0; for test in smoke owners; do \
 	    TOP=$(CURDIR) BUILD=$(BUILD) tests/vm/$$test || status=1; \
 	done; exit $$status
+
+check-faults:
+	@tools/build/need --install build test
+	$(Q)$(MAKE) all
+	$(Q)BUILD=$(BUILD) FAULTS=all tests/run faults
 
 check-patches:
 	@tools/build/need --install build test

@@ -218,6 +218,7 @@ await_any(int sock, int64_t until, union ebpftls_any_message *message,
 	int64_t left;
 	int type;
 
+	*count = 0;
 	do {
 		left = until - milliseconds();
 		type = poll(&wait, 1, left > 0 ? (int)left : 0);
@@ -229,6 +230,10 @@ await_any(int sock, int64_t until, union ebpftls_any_message *message,
 	if (type == 0 || type == -ECONNRESET)
 		return fail(failure, EBPFTLS_REASON_OTHER,
 			    "the ebpftls agent ended without an answer");
+	if (type < 0 && type != -EBADMSG)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "cannot hear the ebpftls agent: %s",
+			    strerror(-type));
 	if (type < 0)
 		return fail(failure, EBPFTLS_REASON_OTHER,
 			    "the ebpftls agent and this libpcap do not "

@@ -90,16 +90,15 @@ ebpftls_replace_begin(struct ebpftls_replace *replace, const char *path,
 
 	*replace = (struct ebpftls_replace){ .fd = -1 };
 	replace->folder = open_folder(path);
+	error = -errno;
 	replace->name = strdup(slash != NULL ? slash + 1 : path);
 	replace->bytes = malloc(ROOM);
-	if (replace->folder < 0) {
-		error = -errno;
-	} else if (replace->name == NULL || replace->bytes == NULL ||
-		   asprintf(&replace->temporary, "%s" SUFFIX, replace->name) <
-		       0) {
+	if (replace->folder >= 0 &&
+	    (replace->name == NULL || replace->bytes == NULL ||
+	     asprintf(&replace->temporary, "%s" SUFFIX, replace->name) < 0)) {
 		replace->temporary = NULL;
 		error = -ENOMEM;
-	} else {
+	} else if (replace->folder >= 0) {
 		error = create(replace, size);
 	}
 	if (error != 0)

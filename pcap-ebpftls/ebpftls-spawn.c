@@ -52,6 +52,8 @@ arrange_descriptors(int sock, int *report)
 {
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	if (nothing < 0)
+		return -1;
 	/* the application may have closed 0, 1 and 2: out of the way first */
 	nothing = fcntl(nothing, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
 	sock = fcntl(sock, F_DUPFD_CLOEXEC, FIRST_FREE_FD);

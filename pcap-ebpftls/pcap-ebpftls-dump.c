@@ -341,6 +341,8 @@ get_ring(struct pcap_ebpftls *handle, struct ebpftls_failure *failure)
 		    ebpftls_wait_watch(&handle->wait, handle->secrets_fd, 0);
 	if (error == 0)
 		return 0;
+	/* there is nobody to read them for */
+	ebpftls_secrets_unmap(&handle->secrets);
 	snprintf(failure->text, sizeof(failure->text),
 		 "cannot map their buffer: %s", strerror(-error));
 	return -1;

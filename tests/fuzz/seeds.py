@@ -414,6 +414,36 @@ MAPS = {
     "disk": "36 35 8:1 / / rw - ext4 /dev/sda1 rw",
 }
 
+# --- rtnetlink: interfaces ------------------------------------------------------
+
+DONE, ERROR, NEWLINK, DELLINK = 3, 2, 16, 17
+IFNAME, MASTER, LINKINFO = 3, 10, 18
+
+
+def netlink(kind, body):
+    return struct.pack("<IHHII", 16 + len(body), kind, 0, 1, 0) + body
+
+
+def attribute(kind, value):
+    return struct.pack("<HH", 4 + len(value), kind) + value + bytes(
+        -len(value) % 4)
+
+
+def interface(index, *attributes):
+    return struct.pack("<BBHiII", 0, 0, 1, index, 0x1003, 0) + b"".join(
+        attributes)
+
+
+NETLINK = {
+    "new": netlink(NEWLINK, interface(2, attribute(IFNAME, b"eth0\0"))),
+    "two": netlink(NEWLINK, interface(
+        3, attribute(IFNAME, b"a0\0"), attribute(LINKINFO, b"\0" * 8))) +
+    netlink(DELLINK, interface(4, attribute(MASTER, b"\1\0\0\0"))),
+    "no-end": netlink(NEWLINK, interface(5, attribute(IFNAME, b"x" * 20))),
+    "done": netlink(DONE, bytes(4)),
+    "error": netlink(ERROR, struct.pack("<i", -1) + bytes(16)),
+}
+
 # --- what /proc says of a process: stat, cgroup, cmdline ------------------------
 
 STAT = (b"1234 (%s) S 99 5 5 0 -1 4194560 9 8 7 6 5 4 3 2 20 0 1 0 500 8192 "
@@ -478,7 +508,7 @@ def option(code, value, order="<"):
             + bytes(-len(value) % 4))
 
 
-def head(application, order="<"):
+def section(application, order="<"):
     return block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1)
                  + option(4, application, order) + bytes(4), order)
 
@@ -528,7 +558,7 @@ def process_(pid, order="<"):
 
 
 def whole(order):
-    return (head(b"Dumpcap", order) + interface_(b"ebpftls:lo", order)
+    return (section(b"Dumpcap", order) + interface_(b"ebpftls:lo", order)
             + process_(1, order) + secrets_(b"CLIENT_RANDOM 00 11\n", order)
             + packet(5, b"abcde", ours(1, 0, order) + bytes(4), 0, order)
             + packet(6, b"f", option(1, b"else", order) + ours(1, 0, order)
@@ -539,12 +569,12 @@ def whole(order):
 
 READER = {
     "little": whole("<"), "big": whole(">"), "both": whole(">") + whole("<"),
-    "cut": whole("<")[:-20], "bare": head(b""),
+    "cut": whole("<")[:-20], "bare": section(b""),
 }
 
 
 def journal_of(name, marks, end=b""):
-    return (head(b"ebpftls") + interface_(name) + process_(1)
+    return (section(b"ebpftls") + interface_(name) + process_(1)
             + secrets_(b"CLIENT_RANDOM 00 11\n" + 40 * b"\n")
             + secrets_(40 * b"\n") + marks + end)
 
@@ -554,7 +584,7 @@ def sealing(file, *journals):
     return struct.pack("<3H", *map(len, parts)) + b"".join(parts)
 
 
-DUMPED = head(b"Dumpcap") + interface_(b"ebpftls:lo")
+DUMPED = section(b"Dumpcap") + interface_(b"ebpftls:lo")
 DUMPED_TWO = DUMPED + interface_(b"ebpftls:any")
 MARKS = (mark(5, b"abcde", 3, ours(1, 0)) + mark(6, b"", 256)
          + mark(7, b"f", 3) + mark(8, b"g", 257, ours(2, 0)))
@@ -598,6 +628,8 @@ def main():
         write("naming", name, content)
     for name, line in MAPS.items():
         write("maps", name, line.encode())
+    for name, content in NETLINK.items():
+        write("netlink", name, content)
     for name, content in PROCESS.items():
         write("process", name, content)
     for name, content in CACHE.items():

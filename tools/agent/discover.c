@@ -894,24 +894,21 @@ open_desks(struct discover *discover)
 	return true;
 }
 
+/* Up to what fails: errno is why. */
 static bool
 open_all(struct discover *discover)
 {
-	discover->files = files_open();
-	discover->suspects = suspects_open("/proc");
-	discover->cache = cache_open();
-	discover->inventory = inventory_open();
-	discover->libraries = libraries_open();
-	discover->epoll = epoll_create1(EPOLL_CLOEXEC);
-	discover->more = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-	discover->timer =
-	    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (discover->cache != NULL)
-		discover->opener = opener_open(discover->cache);
-	return discover->files != NULL && discover->suspects != NULL &&
-	       discover->opener != NULL && discover->inventory != NULL &&
-	       discover->libraries != NULL && discover->epoll >= 0 &&
-	       discover->more >= 0 && discover->timer >= 0 &&
+	return (discover->files = files_open()) != NULL &&
+	       (discover->suspects = suspects_open("/proc")) != NULL &&
+	       (discover->cache = cache_open()) != NULL &&
+	       (discover->inventory = inventory_open()) != NULL &&
+	       (discover->libraries = libraries_open()) != NULL &&
+	       (discover->epoll = epoll_create1(EPOLL_CLOEXEC)) >= 0 &&
+	       (discover->more = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0 &&
+	       (discover->timer = timerfd_create(CLOCK_MONOTONIC,
+						 TFD_CLOEXEC | TFD_NONBLOCK)) >=
+		   0 &&
+	       (discover->opener = opener_open(discover->cache)) != NULL &&
 	       open_desks(discover) &&
 	       listen_to(discover, watch_fd(discover->watch)) &&
 	       listen_to(discover, discover->timer) &&

@@ -53,8 +53,11 @@ forget(struct filter *filter)
 	filter_init(filter);
 }
 
-/* The first part is there: whatever came before is not completed any more. */
-static bool
+/*
+ * The first part is there: whatever came before is not completed any more.
+ * Without memory the parts are only counted, until there is an answer due.
+ */
+static void
 begin(struct filter *filter, const struct ebpftls_filter_part *part, int answer)
 {
 	forget(filter);
@@ -62,7 +65,6 @@ begin(struct filter *filter, const struct ebpftls_filter_part *part, int answer)
 	filter->total = part->total;
 	filter->link_size = part->link_size;
 	filter->program = calloc(part->total + 1, sizeof(*filter->program));
-	return filter->program != NULL;
 }
 
 static uint32_t
@@ -147,11 +149,11 @@ set_slots(const struct capture *capture, const int programs[SLOTS])
 	return error;
 }
 
-/* All frames pass. */
-static void
+/* All frames pass. Returns 0 or a negative errno. */
+static int
 clear_slots(const struct capture *capture)
 {
-	set_slots(capture, (const int[SLOTS]){ -1, -1, -1 });
+	return set_slots(capture, (const int[SLOTS]){ -1, -1, -1 });
 }
 
 /* Loads what the capture has a slot for. Returns 0 or a negative errno. */
@@ -246,17 +248,23 @@ answer(const struct filter *filter, int error)
 			     NULL, 0);
 }
 
-static void
+/* False: it cannot be told which filter is applied now. */
+static bool
 complete(struct filter *filter, const struct capture *capture)
 {
+	bool cleared = true;
 	int error = 0;
 
-	if (filter->total > 0)
+	if (filter->program == NULL)
+		error = -ENOMEM;
+	else if (filter->total > 0)
 		error = apply(filter, capture);
 	if (filter->total == 0 || error != 0)
-		clear_slots(capture);
-	answer(filter, error);
+		cleared = clear_slots(capture) == 0;
+	if (cleared)
+		answer(filter, error);
 	forget(filter);
+	return cleared;
 }
 
 bool
@@ -264,22 +272,20 @@ filter_take(struct filter *filter, const struct ebpftls_filter_part *part,
 	    int answer_to, const struct capture *capture)
 {
 	if (part->first == 0 && answer_to >= 0) {
-		if (!begin(filter, part, answer_to))
-			return false;
+		begin(filter, part, answer_to);
 	} else if (answer_to >= 0) {
 		close(answer_to);
 		return false;
-	} else if (filter->program == NULL || part->first != filter->count ||
+	} else if (filter->answer < 0 || part->first != filter->count ||
 		   part->total != filter->total ||
 		   part->link_size != filter->link_size) {
 		return false;
 	}
-	memcpy(filter->program + part->first, part->instructions,
-	       part->count * sizeof(*filter->program));
+	if (filter->program != NULL)
+		memcpy(filter->program + part->first, part->instructions,
+		       part->count * sizeof(*filter->program));
 	filter->count = part->first + part->count;
-	if (filter->count == filter->total)
-		complete(filter, capture);
-	return true;
+	return filter->count < filter->total || complete(filter, capture);
 }
 
 void

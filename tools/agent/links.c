@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -50,8 +51,9 @@ parse(const struct nlmsghdr *message, struct link *link)
 	link->gone = message->nlmsg_type == RTM_DELLINK;
 	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
 		if (attribute->rta_type == IFLA_IFNAME)
-			strncpy(link->name, RTA_DATA(attribute),
-				sizeof(link->name) - 1);
+			snprintf(link->name, sizeof(link->name), "%.*s",
+				 (int)RTA_PAYLOAD(attribute),
+				 (const char *)RTA_DATA(attribute));
 		if (attribute->rta_type == IFLA_LINKINFO ||
 		    attribute->rta_type == IFLA_MASTER)
 			link->near = true;
@@ -114,5 +116,7 @@ links_exists(int ifindex)
 {
 	char name[IF_NAMESIZE];
 
-	return if_indextoname((unsigned int)ifindex, name) != NULL;
+	/* or it cannot be known */
+	return if_indextoname((unsigned int)ifindex, name) != NULL ||
+	       errno != ENXIO;
 }

@@ -35,22 +35,29 @@ netlink_receive(int sock, int flags, netlink_handler *handler, void *context,
 {
 	/* not static: a handler may well ask rtnetlink something itself */
 	_Alignas(struct nlmsghdr) char buffer[MESSAGES_SIZE];
+	struct sockaddr_nl from = { .nl_pid = 0 };
+	socklen_t from_size;
 	const char *at = buffer;
 	ssize_t left;
 	int result = 0;
 
-	do
-		left = recv(sock, buffer, sizeof(buffer), flags);
-	while (left < 0 && errno == EINTR);
+	/* root of a network namespace can send here, too: not the kernel */
+	do {
+		from_size = sizeof(from);
+		left = recvfrom(sock, buffer, sizeof(buffer), flags,
+				(struct sockaddr *)&from, &from_size);
+	} while (left < 0 ? errno == EINTR : from.nl_pid != 0);
 	if (left < 0)
 		return -errno;
 	while (result == 0 && !*done &&
-	       (size_t)left >= sizeof(struct nlmsghdr)) {
+	       left >= (ssize_t)sizeof(struct nlmsghdr)) {
 		const struct nlmsghdr *message = (const void *)at;
-		ssize_t size = NLMSG_ALIGN(message->nlmsg_len);
+		ssize_t size;
 
-		if (message->nlmsg_len < sizeof(*message) || size > left)
+		if (message->nlmsg_len < sizeof(*message) ||
+		    message->nlmsg_len > (size_t)left)
 			return -EBADMSG;
+		size = NLMSG_ALIGN((ssize_t)message->nlmsg_len);
 		result = handle(message, handler, context, done);
 		at += size;
 		left -= size;

@@ -283,7 +283,8 @@ load_most(struct owners *owners, const struct facts *facts,
 		error = load(owners, &levels[i], selection);
 		if (error == 0)
 			return 0;
-		if (error == -EPERM)
+		/* no sign that the kernel does not know something */
+		if (error == -EPERM || error == -ENOMEM || error == -EMFILE)
 			break;
 	}
 	return load_refused(failure, -error, HOOKS);
@@ -386,7 +387,11 @@ iterate(const struct bpf_program *program, void *bytes, size_t limit)
 			    room ? limit - (size_t)all : sizeof(rest));
 		if (size > 0)
 			all += size;
-		else if (size == 0 || errno != EAGAIN)
+		else if (size < 0 && errno == EAGAIN)
+			continue;
+		else if (size < 0)
+			all = -errno;
+		if (size <= 0)
 			break;
 	}
 	if (fd >= 0)

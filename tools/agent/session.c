@@ -403,6 +403,8 @@ resolve(struct session *session, struct failure *failure)
 static int
 set_up(struct session *session, struct failure *failure)
 {
+	int error;
+
 	if (resolve(session, failure) != 0 ||
 	    enter_namespace(session, failure) != 0 ||
 	    find_interface(session, failure) != 0 ||
@@ -410,9 +412,13 @@ set_up(struct session *session, struct failure *failure)
 	    load(session, failure) != 0 || make_buffer(session, failure) != 0 ||
 	    attach(session, failure) != 0)
 		return -1;
-	if (send_opened(session) != 0 || send_rings(session) != 0)
-		return fail(failure, EBPFTLS_REASON_OTHER, "%s",
-			    "the application has gone");
+	error = send_opened(session);
+	if (error == 0)
+		error = send_rings(session);
+	if (error != 0)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "cannot answer the application: %s",
+			    strerror(-error));
 	return 0;
 }
 

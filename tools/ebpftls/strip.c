@@ -98,13 +98,14 @@ strip_file(const struct strip *strip, const char *path, int fd)
 	struct ebpftls_reader reader;
 	int error;
 
-	if (!ebpftls_reader_init(&reader, fd) || bare == NULL)
-		return complain("%s", strerror(ENOMEM));
-	error = ebpftls_replace_begin(&replace, strip->output, 0);
+	error = ebpftls_reader_init(&reader, fd) && bare != NULL
+		    ? ebpftls_replace_begin(&replace, strip->output, 0)
+		    : -ENOMEM;
 	if (error != 0)
-		return complain("%s: %s", strip->output, strerror(-error));
-	error =
-	    finish(strip, &replace, copy(strip, path, &reader, &replace, bare));
+		error = complain("%s: %s", strip->output, strerror(-error));
+	else
+		error = finish(strip, &replace,
+			       copy(strip, path, &reader, &replace, bare));
 	ebpftls_reader_free(&reader);
 	free(bare);
 	return error;

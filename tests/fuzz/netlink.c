@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Takes any bytes for a datagram of rtnetlink's about interfaces. */
+#define _GNU_SOURCE
+#include "links.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DATAGRAM_MAX 65536
+#define LINKS_MAX    4096 /* more than there are headers in a datagram */
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+static void
+require(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static int
+take(void *context, const struct link *link)
+{
+	unsigned int *count = context;
+
+	require(memchr(link->name, '\0', sizeof(link->name)) != NULL);
+	require(++*count < LINKS_MAX);
+	return 0;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	unsigned int count = 0;
+	int ends[2];
+
+	if (size == 0 || size > DATAGRAM_MAX)
+		return 0;
+	require(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) == 0);
+	require(send(ends[1], bytes, size, 0) == (ssize_t)size);
+	links_read(ends[0], take, &count);
+	close(ends[0]);
+	close(ends[1]);
+	return 0;
+}
