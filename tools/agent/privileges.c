@@ -138,15 +138,6 @@ privileges_allow(const int *calls, size_t count)
 	return install(code, length);
 }
 
-/*
- * What a capture never does once it is attached, and what would be worth most
- * to whoever had taken the agent over: to run something, to write into files
- * and processes that are there, to change mounts, namespaces, the kernel and
- * the clock. No file is opened for writing but a new one, for the cache.
- */
-static int
-forbid_calls(void)
-{
 #define FORBID(name) \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1), RETURN(REFUSE)
 #define ONLY_NEW(name, flags)                                               \
@@ -156,65 +147,75 @@ forbid_calls(void)
 	    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, NEW),                       \
 	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NEW, 1, 0), RETURN(REFUSE), \
 	    RETURN(SECCOMP_RET_ALLOW)
-	static const struct sock_filter code[] = {
-		LOAD(arch),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0),
-		RETURN(SECCOMP_RET_KILL_PROCESS),
-		LOAD(nr),
-#if defined(__x86_64__)
-		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, OTHER_ABI, 0, 1),
-		RETURN(SECCOMP_RET_KILL_PROCESS),
-		ONLY_NEW(open, 1),
-		FORBID(creat),
-		FORBID(iopl),
-		FORBID(ioperm),
-		FORBID(modify_ldt),
-#endif
-		ONLY_NEW(openat, 2),
-		FORBID(openat2),
-		FORBID(open_by_handle_at),
-		FORBID(truncate),
-		FORBID(execve),
-		FORBID(execveat),
-		FORBID(ptrace),
-		FORBID(process_vm_readv),
-		FORBID(process_vm_writev),
-		FORBID(pidfd_getfd),
-		FORBID(mount),
-		FORBID(umount2),
-		FORBID(pivot_root),
-		FORBID(chroot),
-		FORBID(open_tree),
-		FORBID(move_mount),
-		FORBID(fsopen),
-		FORBID(fsconfig),
-		FORBID(fsmount),
-		FORBID(fspick),
-		FORBID(unshare),
-		FORBID(setns),
-		FORBID(init_module),
-		FORBID(finit_module),
-		FORBID(delete_module),
-		FORBID(kexec_load),
-#if defined(SYS_kexec_file_load)
-		FORBID(kexec_file_load),
-#endif
-		FORBID(reboot),
-		FORBID(swapon),
-		FORBID(swapoff),
-		FORBID(settimeofday),
-		FORBID(clock_settime),
-		FORBID(clock_adjtime),
-		FORBID(adjtimex),
-		FORBID(keyctl),
-		FORBID(add_key),
-		FORBID(request_key),
-		FORBID(userfaultfd),
-		FORBID(io_uring_setup),
-		RETURN(SECCOMP_RET_ALLOW),
-	};
 
-	return ARCH == 0 ? 0 : install(code, sizeof(code) / sizeof(code[0]));
+/*
+ * What a capture never does once it is attached, and what would be worth most
+ * to whoever had taken the agent over: to run something, to write into files
+ * and processes that are there, to change mounts, namespaces, the kernel and
+ * the clock. No file is opened for writing but a new one, for the cache.
+ */
+static const struct sock_filter forbidden[] = {
+	LOAD(arch),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0),
+	RETURN(SECCOMP_RET_KILL_PROCESS),
+	LOAD(nr),
+#if defined(__x86_64__)
+	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, OTHER_ABI, 0, 1),
+	RETURN(SECCOMP_RET_KILL_PROCESS),
+	ONLY_NEW(open, 1),
+	FORBID(creat),
+	FORBID(iopl),
+	FORBID(ioperm),
+	FORBID(modify_ldt),
+#endif
+	ONLY_NEW(openat, 2),
+	FORBID(openat2),
+	FORBID(open_by_handle_at),
+	FORBID(truncate),
+	FORBID(execve),
+	FORBID(execveat),
+	FORBID(ptrace),
+	FORBID(process_vm_readv),
+	FORBID(process_vm_writev),
+	FORBID(pidfd_getfd),
+	FORBID(mount),
+	FORBID(umount2),
+	FORBID(pivot_root),
+	FORBID(chroot),
+	FORBID(open_tree),
+	FORBID(move_mount),
+	FORBID(fsopen),
+	FORBID(fsconfig),
+	FORBID(fsmount),
+	FORBID(fspick),
+	FORBID(unshare),
+	FORBID(setns),
+	FORBID(init_module),
+	FORBID(finit_module),
+	FORBID(delete_module),
+	FORBID(kexec_load),
+	FORBID(kexec_file_load),
+	FORBID(reboot),
+	FORBID(swapon),
+	FORBID(swapoff),
+	FORBID(settimeofday),
+	FORBID(clock_settime),
+	FORBID(clock_adjtime),
+	FORBID(adjtimex),
+	FORBID(keyctl),
+	FORBID(add_key),
+	FORBID(request_key),
+	FORBID(userfaultfd),
+	FORBID(io_uring_setup),
+	RETURN(SECCOMP_RET_ALLOW),
+};
+
+static int
+forbid_calls(void)
+{
+	return ARCH == 0 ? 0
+			 : install(forbidden,
+				   sizeof(forbidden) / sizeof(forbidden[0]));
 }
 
 /* --- the agent ------------------------------------------------------------ */
