@@ -600,7 +600,10 @@ discover_more(struct session *session)
 	session->told = true;
 }
 
-/* Of no other process the peer gets secrets, whatever it has mapped. */
+/*
+ * Of no other process the peer gets secrets, whatever it has mapped; of one
+ * that has ended it may hear that.
+ */
 static bool
 may_ask(const struct session *session, uint32_t pid)
 {
@@ -608,8 +611,8 @@ may_ask(const struct session *session, uint32_t pid)
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%" PRIu32, pid);
-	return !session->caller.limited ||
-	       (stat(path, &st) == 0 && st.st_uid == session->caller.uid);
+	return !session->caller.limited || stat(path, &st) != 0 ||
+	       st.st_uid == session->caller.uid;
 }
 
 /* What cannot be answered now is not known. */
