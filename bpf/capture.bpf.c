@@ -26,6 +26,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile struct ebpftls_config config;
 
+/* Who gets the frames. */
+const volatile struct ebpftls_caller caller;
+
 struct ebpftls_shared shared;
 
 struct {
@@ -282,13 +285,21 @@ tell_untold(const struct ebpftls_owner *owner, __u64 program)
 		tell_seen(owner, program);
 }
 
+/* Of others the caller learns no more than that they are there. */
+static __always_inline void
+hide(struct ebpftls_owner *owner)
+{
+	if (owner->kind == EBPFTLS_OF_PROCESS && owner->uid != caller.uid)
+		set_kind(owner, EBPFTLS_OF_UNKNOWN);
+}
+
 /*
  * Finds the owners of a frame and leaves them in the record that it will be.
  * False if the frame is not asked for.
  */
 static __always_inline bool
-find_owners(struct __sk_buff *skb, struct ebpftls_frame *frame, bool out,
-	    bool conntrack)
+find_all_owners(struct __sk_buff *skb, struct ebpftls_frame *frame, bool out,
+		bool conntrack)
 {
 	__u32 zero = 0;
 	struct record *record = bpf_map_lookup_elem(&records, &zero);
@@ -320,6 +331,21 @@ find_owners(struct __sk_buff *skb, struct ebpftls_frame *frame, bool out,
 	if (frame->owners & EBPFTLS_RECEIVER)
 		tell_untold(next, end->untold);
 	return true;
+}
+
+static __always_inline bool
+find_owners(struct __sk_buff *skb, struct ebpftls_frame *frame, bool out,
+	    bool conntrack)
+{
+	bool asked_for = find_all_owners(skb, frame, out, conntrack);
+	__u32 zero = 0;
+	struct record *record = bpf_map_lookup_elem(&records, &zero);
+
+	if (caller.hidden && record) {
+		hide(&record->owners[0]);
+		hide(&record->owners[1]);
+	}
+	return asked_for;
 }
 
 /*

@@ -124,6 +124,17 @@ struct ebpftls_counters {
 	__u64 reserved[5];
 };
 
+/*
+ * For whom a capture is, settled before the programs are loaded. All zero: for
+ * root, who gets everything.
+ */
+struct ebpftls_caller {
+	__u32 uid;
+	__u32 gid;
+	__u32 limited; /* 1: secrets only of what these could trace */
+	__u32 hidden;  /* 1: /proc hides from them who else there is */
+};
+
 #define EBPFTLS_STEPS 8
 
 struct ebpftls_step {
@@ -295,6 +306,7 @@ _Static_assert(sizeof(struct ebpftls_selection) == 8, "selection");
 _Static_assert(sizeof(struct ebpftls_counters) == 64, "one cache line");
 _Static_assert(sizeof(struct ebpftls_shared) == 200, "shared page");
 _Static_assert(sizeof(struct ebpftls_config) == 16, "config");
+_Static_assert(sizeof(struct ebpftls_caller) == 16, "caller");
 _Static_assert(sizeof(struct ebpftls_secret) == 104, "secret");
 _Static_assert(sizeof(struct ebpftls_place) == 24, "place");
 _Static_assert(sizeof(struct ebpftls_hook) == 112 + 32 * 16, "hook");

@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "events.h"
+#include "trace.bpf.h"
 
 #define FINE  (-1) /* no reason to complain */
 #define SHORT 32
@@ -19,6 +20,9 @@
 #define COMPLAINTS_MAX 16
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Who gets the secrets. */
+const volatile struct ebpftls_caller caller;
 
 __u32 lost; /* secrets for which secret_events had no room */
 
@@ -238,7 +242,7 @@ ebpftls_uprobe(bpf_user_pt_regs_t *context)
 	__u64 registers[REGISTERS], ip;
 	int why;
 
-	if (!hook)
+	if (!hook || (caller.limited && !may_trace_current(&caller)))
 		return 0;
 	record.hook = index;
 	ip = copy_registers(context, registers);

@@ -108,7 +108,7 @@ begin(void)
 	ours = pair[0];
 	theirs = pair[1];
 	setsockopt(ours, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon));
-	people = people_start(ring, ours, base, &failure);
+	people = people_start(ring, ours, base, NULL, false, &failure);
 	return check(people != NULL);
 }
 

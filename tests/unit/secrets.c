@@ -46,6 +46,9 @@ enum { ARG0 = 7, ARG1 = 6, ARG2 = 2, ARG3 = 1, STACK = 4, ARG8 = 24 };
 
 /* --- kernels that can do less --------------------------------------------- */
 
+/* Who gets the secrets. */
+static const struct ebpftls_caller root;
+
 static struct {
 	bool multi, cookies;
 } without;
@@ -462,7 +465,7 @@ load(struct fixture *fixture)
 		check_skip("only root may set probes");
 		return false;
 	}
-	fixture->secrets = secrets_load(&failure);
+	fixture->secrets = secrets_load(&root, &failure);
 	if (fixture->secrets == NULL)
 		fprintf(stderr, "%s\n", failure.text);
 	return check(fixture->secrets != NULL) &&
@@ -1157,7 +1160,7 @@ no_privilege(void)
 	if (pid == 0) {
 		if (geteuid() == 0 && setresuid(NOBODY, NOBODY, NOBODY) != 0)
 			_exit(EXIT_FAILURE);
-		if (secrets_load(&failure) != NULL ||
+		if (secrets_load(&root, &failure) != NULL ||
 		    failure.reason != EBPFTLS_REASON_NO_PERMISSION ||
 		    strstr(failure.text, "CAP_BPF is required") == NULL)
 			_exit(EXIT_FAILURE);
@@ -1176,7 +1179,7 @@ no_cookies(void)
 		return;
 	}
 	without.cookies = true;
-	check(secrets_load(&failure) == NULL);
+	check(secrets_load(&root, &failure) == NULL);
 	check(failure.reason == EBPFTLS_REASON_NOT_SUPPORTED);
 	check(strstr(failure.text, "no BPF cookies") != NULL);
 	without.cookies = false;

@@ -163,6 +163,8 @@ load(struct capture *capture, const struct capture_options *options,
 	capture->skeleton = skeleton;
 	memcpy((void *)&skeleton->rodata->config, options->config,
 	       sizeof(*options->config));
+	memcpy((void *)&skeleton->rodata->caller, options->caller,
+	       sizeof(*options->caller));
 	bpf_map__set_max_entries(skeleton->maps.skb_events, capture->cpus);
 	bpf_map__set_max_entries(skeleton->maps.counters, capture->cpus);
 	bpf_map__set_max_entries(skeleton->maps.doorbell,

@@ -30,6 +30,7 @@ struct capture {
 
 struct capture_options {
 	const struct ebpftls_config *config;
+	const struct ebpftls_caller *caller;
 	/* What has the maps that the programs share with the hooks, or NULL:
 	 * then config->owners must not be set, else it must. */
 	const struct owners *owners;

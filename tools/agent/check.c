@@ -299,8 +299,9 @@ try_secrets(struct secrets *secrets, struct failure *failure)
 void
 check_secrets(int sock)
 {
+	const struct ebpftls_caller root = { .uid = 0 };
 	struct failure failure;
-	struct secrets *secrets = secrets_load(&failure);
+	struct secrets *secrets = secrets_load(&root, &failure);
 
 	if (secrets == NULL || try_secrets(secrets, &failure) != 0) {
 		check_failed(sock, EBPFTLS_STATE_NO, CHECK_SECRETS, &failure);

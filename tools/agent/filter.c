@@ -10,6 +10,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,8 @@ static void
 begin(struct filter *filter, const struct ebpftls_filter_part *part, int answer)
 {
 	forget(filter);
+	/* who does not take the answer does without */
+	fcntl(answer, F_SETFL, O_NONBLOCK);
 	filter->answer = answer;
 	filter->total = part->total;
 	filter->link_size = part->link_size;

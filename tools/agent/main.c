@@ -6,22 +6,15 @@
  */
 #define _GNU_SOURCE
 
-#include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "listen.h"
 #include "session.h"
-
-#define BACKLOG 64
 
 static int
 usage(FILE *to, int status)
@@ -36,69 +29,6 @@ usage(FILE *to, int status)
 	      "has TCX links\n",
 	      to);
 	return status;
-}
-
-static int
-complain(const char *what)
-{
-	fprintf(stderr, "ebpftls-agent: %s: %s\n", what, strerror(errno));
-	return EXIT_FAILURE;
-}
-
-/* Everybody may connect: who is served is for policy.c to say. */
-static int
-open_listener(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	strcpy(address.sun_path, path);
-	if (sock < 0)
-		return -1;
-	/* what a listener left that is no more */
-	if (connect(sock, (struct sockaddr *)&address, sizeof(address)) != 0 &&
-	    errno == ECONNREFUSED)
-		unlink(path);
-	if (bind(sock, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-	    chmod(path, 0666) != 0 || listen(sock, BACKLOG) != 0)
-		return -1;
-	return sock;
-}
-
-/* Each connection has a process; nobody waits for them. */
-static int
-listen_for_ever(const char *path, const struct session_options *options)
-{
-	int listener = open_listener(path);
-
-	if (listener < 0)
-		return complain(path);
-	signal(SIGCHLD, SIG_IGN);
-	for (;;) {
-		int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-
-		if (sock < 0 && (errno == EINTR || errno == ECONNABORTED))
-			continue;
-		if (sock < 0)
-			return complain("accept");
-		switch (fork()) {
-		case 0:
-			close(listener);
-			signal(SIGCHLD, SIG_DFL);
-			return session_run(sock, options) == 0 ? EXIT_SUCCESS
-							       : EXIT_FAILURE;
-		case -1:
-			complain("fork");
-			break;
-		default:
-			break;
-		}
-		close(sock);
-	}
 }
 
 /* Each file that is hooked costs a descriptor, or two for each hook. */

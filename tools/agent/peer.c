@@ -13,12 +13,26 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "privileges.h"
+
+/* Not in the headers of older libcs; a number of the kernel's ABI. */
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+#define NOBODY_AT_ALL UINT32_MAX /* no process has it */
 
 static void
 find_groups(int sock, struct peer *peer)
@@ -96,6 +110,75 @@ peer_open(const struct peer *peer, int root, const char *path, int flags)
 	    setgroups((size_t)count, groups) != 0)
 		abort();
 	return fd;
+}
+
+bool
+peer_become(const struct peer *peer)
+{
+	return setgroups(peer->count, peer->groups) == 0 &&
+	       setresgid(peer->gid, peer->gid, peer->gid) == 0 &&
+	       setresuid(peer->uid, peer->uid, peer->uid) == 0 &&
+	       privileges_keep(0) == 0 &&
+	       prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
+}
+
+/* Where the kernel cannot tell, its pid may be another's by now. */
+static bool
+is_there(int sock)
+{
+	struct pollfd end = { .events = POLLIN };
+	socklen_t size = sizeof(end.fd);
+	bool there;
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &end.fd, &size) != 0)
+		return errno == ENOPROTOOPT;
+	there = poll(&end, 1, 0) == 0;
+	close(end.fd);
+	return there;
+}
+
+/* In a user namespace its ids do not let it do what they do outside. */
+static bool
+is_in_our_namespace(int sock, const struct peer *peer)
+{
+	struct stat here, there;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)peer->pid);
+	return stat("/proc/self/ns/user", &here) == 0 &&
+	       stat(path, &there) == 0 && here.st_dev == there.st_dev &&
+	       here.st_ino == there.st_ino && is_there(sock);
+}
+
+/* Asked as the peer, of a process that is not the peer's: this one. */
+static bool
+are_others_hidden(const struct peer *peer)
+{
+	char path[64];
+	int status;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)getpid());
+	pid = fork();
+	if (pid == 0)
+		_exit(peer_become(peer) && access(path, R_OK) == 0
+			  ? EXIT_SUCCESS
+			  : EXIT_FAILURE);
+	return pid < 0 || waitpid(pid, &status, 0) != pid || status != 0;
+}
+
+struct ebpftls_caller
+peer_limits(int sock, const struct peer *peer)
+{
+	struct ebpftls_caller caller = { .uid = peer->uid, .gid = peer->gid };
+
+	if (peer->uid == 0)
+		return caller;
+	caller.limited = 1;
+	caller.hidden = are_others_hidden(peer);
+	if (!is_in_our_namespace(sock, peer))
+		caller.uid = NOBODY_AT_ALL;
+	return caller;
 }
 
 void

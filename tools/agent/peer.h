@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "events.h"
+
 struct peer {
 	pid_t pid;
 	uid_t uid;
@@ -16,6 +18,18 @@ struct peer {
 
 /* Returns 0 or a negative errno. */
 int peer_of(int sock, struct peer *peer);
+
+/*
+ * What the peer at the other end of `sock` may be told of processes: of which
+ * it gets secrets, and whether others are hidden from it, as by "hidepid".
+ */
+struct ebpftls_caller peer_limits(int sock, const struct peer *peer);
+
+/*
+ * Makes a process of the agent one of the peer's, with no capability, that the
+ * peer cannot look into. False: it is not, and must not go on.
+ */
+bool peer_become(const struct peer *peer);
 
 /*
  * As open() with these flags and O_PATH, where `root` is the root directory,

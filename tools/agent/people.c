@@ -43,6 +43,8 @@ struct sent {
 };
 
 struct people {
+	const struct peer *peer; /* who is told, or NULL: root */
+	bool hidden;		 /* from the peer: all but its own */
 	int epoll;
 	int proc;
 	int sock;
@@ -241,6 +243,8 @@ hear(void *context, void *data, size_t size)
 	if (size < sizeof(who))
 		return 0;
 	memcpy(&who, data, sizeof(who));
+	if (people->hidden && who.owner.uid != people->peer->uid)
+		return 0;
 	people_saw(people, &who);
 	take_facts(people);
 	return people->waiting_count < WAITING_MAX ? 0 : -ECANCELED;
@@ -282,14 +286,15 @@ set_up(struct people *people, int ring, const char *proc)
 	people->ring = ring_buffer__new(ring, hear, people, NULL);
 	if (people->ring == NULL)
 		return -1;
-	people->reader = reader_open();
+	people->reader = reader_open(people->peer);
 	if (people->reader == NULL)
 		return -1;
 	return watch(people, reader_fd(people->reader), EPOLLIN);
 }
 
 struct people *
-people_start(int ring, int sock, const char *proc, struct failure *failure)
+people_start(int ring, int sock, const char *proc, const struct peer *peer,
+	     bool hidden, struct failure *failure)
 {
 	struct people *people = calloc(1, sizeof(*people));
 	const int size = SEND_BUFFER;
@@ -300,6 +305,8 @@ people_start(int ring, int sock, const char *proc, struct failure *failure)
 	}
 	people->epoll = people->proc = -1;
 	people->sock = sock;
+	people->peer = peer;
+	people->hidden = hidden;
 	if (set_up(people, ring, proc) != 0) {
 		fail_refused(failure, errno,
 			     "cannot read which processes have sockets");

@@ -12,6 +12,7 @@
 
 #include "events.h"
 #include "failure.h"
+#include "peer.h"
 
 /* Of whom the facts may wait to be sent; beyond that the oldest go. */
 #define PEOPLE_QUEUE_MAX 1024
@@ -20,10 +21,12 @@ struct people;
 
 /*
  * `ring` is the map owner_events, `sock` the connection, which both stay the
- * caller's, and `proc` where /proc is. Nothing is sent before people_work().
- * Returns NULL and says why.
+ * caller's, and `proc` where /proc is. `peer`, who is told and is not root, or
+ * NULL, is the caller's too; `hidden`: it is told of its own processes only.
+ * Nothing is sent before people_work(). Returns NULL and says why.
  */
 struct people *people_start(int ring, int sock, const char *proc,
+			    const struct peer *peer, bool hidden,
 			    struct failure *failure);
 
 /* Readable when people_work() has something to do. */

@@ -4,9 +4,7 @@
 
 #include <grp.h>
 #include <pwd.h>
-#include <string.h>
-
-#include "peer.h"
+#include <stddef.h>
 
 static bool
 is_member(const struct peer *peer, gid_t wanted)
@@ -27,8 +25,9 @@ admit_remedy(struct failure *failure, const char *group, uid_t uid)
 			   group, user != NULL ? user->pw_name : "USER");
 }
 
-static int
-admit(const struct peer *peer, const char *group, struct failure *failure)
+int
+policy_admit(const struct peer *peer, const char *group,
+	     struct failure *failure)
 {
 	const struct group *entry;
 
@@ -59,20 +58,4 @@ admit(const struct peer *peer, const char *group, struct failure *failure)
 	     "'%s', and you are neither",
 	     group);
 	return admit_remedy(failure, group, peer->uid);
-}
-
-int
-policy_admit(int sock, const char *group, bool *is_root,
-	     struct failure *failure)
-{
-	struct peer peer;
-	int error = peer_of(sock, &peer), result;
-
-	if (error != 0)
-		return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
-			    "cannot tell who asks: %s", strerror(-error));
-	*is_root = peer.uid == 0;
-	result = admit(&peer, group, failure);
-	peer_free(&peer);
-	return result;
 }

@@ -3,16 +3,14 @@
 #ifndef AGENT_POLICY_H
 #define AGENT_POLICY_H
 
-#include <stdbool.h>
-
 #include "failure.h"
+#include "peer.h"
 
 /*
- * Whether the process at the other end of `sock` may capture: root, and the
- * members of `group` if that is not NULL. Returns 0 or -1; `is_root` says
- * whether it may also send.
+ * Whether the peer may capture: root, and the members of `group` if that is not
+ * NULL. Returns 0 or -1.
  */
-int policy_admit(int sock, const char *group, bool *is_root,
+int policy_admit(const struct peer *peer, const char *group,
 		 struct failure *failure);
 
 #endif

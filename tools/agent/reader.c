@@ -9,6 +9,7 @@
 #include "reader.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,12 +17,14 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "child.h"
 #include "ebpftls-control-io.h"
+#include "privileges.h"
 
 #define NAME	    "ebpftls-read"
 #define HANGING_MAX 8 /* readers that do not die */
@@ -35,6 +38,7 @@
 #define PATIENCE_MIN 4
 
 struct reader {
+	const struct peer *peer; /* for whom, or NULL: for root */
 	int epoll;
 	int timer;
 	int sock; /* or -1: there is no process */
@@ -68,14 +72,36 @@ read_process(const struct ebpftls_newcomer *who, int folder)
 	return answer(&facts);
 }
 
+static const int allowed[] = {
+	SYS_read,	SYS_openat,    SYS_readlinkat,	 SYS_close,
+	SYS_newfstatat, SYS_fstat,     SYS_recvmsg,	 SYS_sendto,
+	SYS_mmap,	SYS_munmap,    SYS_mremap,	 SYS_brk,
+	SYS_futex,	SYS_getrandom, SYS_rt_sigreturn, SYS_exit_group,
+};
+
+/* What it reads for somebody, it reads as that one. */
+static bool
+confine(const struct peer *peer)
+{
+	bool less = peer != NULL
+			? peer_become(peer)
+			: privileges_keep(PRIVILEGE(CAP_SYS_PTRACE)) == 0;
+
+	return less && privileges_allow(allowed, sizeof(allowed) /
+						     sizeof(allowed[0])) == 0;
+}
+
 static void
 be_reader(void *context, uint64_t kept)
 {
+	const struct peer *const *peer = context;
 	struct ebpftls_newcomer who;
 	int folder;
 
-	(void)context, (void)kept;
+	(void)kept;
 	prctl(PR_SET_NAME, NAME, 0, 0, 0);
+	if (!confine(*peer))
+		return;
 	while (child_receive(0, &who, sizeof(who), &folder) == sizeof(who) &&
 	       folder >= 0 && read_process(&who, folder))
 		close(folder);
@@ -92,13 +118,14 @@ set_timer(const struct reader *reader, long nanoseconds)
 }
 
 struct reader *
-reader_open(void)
+reader_open(const struct peer *peer)
 {
 	struct reader *reader = calloc(1, sizeof(*reader));
 	struct epoll_event event = { .events = EPOLLIN };
 
 	if (reader == NULL)
 		return NULL;
+	reader->peer = peer;
 	reader->sock = -1;
 	reader->patience = PATIENCE_MAX;
 	reader->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -139,7 +166,7 @@ start(struct reader *reader)
 
 	if (find_place(reader) == NULL)
 		return;
-	reader->sock = child_start(&reader->pid, be_reader, NULL);
+	reader->sock = child_start(&reader->pid, be_reader, &reader->peer);
 	if (reader->sock >= 0)
 		epoll_ctl(reader->epoll, EPOLL_CTL_ADD, reader->sock, &event);
 }

@@ -8,12 +8,16 @@
 
 #include <stdbool.h>
 
+#include "peer.h"
 #include "process.h"
 
 struct reader;
 
-/* NULL: out of memory or descriptors. */
-struct reader *reader_open(void);
+/*
+ * For a `peer` that is not root it reads what that one could read, else all.
+ * NULL: out of memory or descriptors.
+ */
+struct reader *reader_open(const struct peer *peer);
 
 /* Readable when reader_take() has something to do. */
 int reader_fd(const struct reader *reader);

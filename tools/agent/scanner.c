@@ -12,12 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +28,7 @@
 #include "child.h"
 #include "clock.h"
 #include "ebpftls-control-io.h"
+#include "privileges.h"
 
 #define NAME	      "ebpftls-scan"
 #define NOBODY	      65534
@@ -40,15 +36,6 @@
 #define SECOND	      INT64_C(1000000000)
 #define WORK_MAX      (2 * SECOND)  /* of a CPU, for one file */
 #define WAIT_MAX      (10 * SECOND) /* on a machine that is busy */
-
-/* Elsewhere the process dies, as there is no code that it understands. */
-#if defined(__x86_64__)
-#define SCANNER_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define SCANNER_ARCH AUDIT_ARCH_AARCH64
-#else
-#define SCANNER_ARCH 0
-#endif
 
 struct scanner {
 	int epoll;
@@ -62,39 +49,13 @@ struct scanner {
 
 /* --- the process ---------------------------------------------------------- */
 
-#define LOAD(member)                       \
-	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, \
-		 offsetof(struct seccomp_data, member))
-#define ALLOW(name)                                            \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1), \
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-
 /* What memory, the answer and an orderly end need. */
-static const struct sock_filter allowed[] = {
-	LOAD(arch),
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SCANNER_ARCH, 1, 0),
-	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-	LOAD(nr),
-	ALLOW(read),
-	ALLOW(pread64),
-	ALLOW(fstat),
-	ALLOW(newfstatat),
-	ALLOW(lseek),
-	ALLOW(mmap),
-	ALLOW(munmap),
-	ALLOW(mremap),
-	ALLOW(mprotect),
-	ALLOW(madvise),
-	ALLOW(brk),
-	ALLOW(recvmsg),
-	ALLOW(sendmsg),
-	ALLOW(close),
-	ALLOW(futex),
-	ALLOW(getrandom),
-	ALLOW(clock_gettime),
-	ALLOW(rt_sigreturn),
-	ALLOW(exit_group),
-	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+static const int allowed[] = {
+	SYS_read,	   SYS_pread64,	     SYS_fstat,	     SYS_newfstatat,
+	SYS_lseek,	   SYS_mmap,	     SYS_munmap,     SYS_mremap,
+	SYS_mprotect,	   SYS_madvise,	     SYS_brk,	     SYS_recvmsg,
+	SYS_sendmsg,	   SYS_close,	     SYS_futex,	     SYS_getrandom,
+	SYS_clock_gettime, SYS_rt_sigreturn, SYS_exit_group,
 };
 
 static void
@@ -105,18 +66,6 @@ limit(int resource, rlim_t most)
 	setrlimit(resource, &value);
 }
 
-static int
-drop_capabilities(void)
-{
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
-
-	memset(none, 0, sizeof(none));
-	return (int)syscall(SYS_capset, &header, none);
-}
-
 /*
  * A service without CAP_SETUID goes on as who it is: without capabilities,
  * and unable to open anything, that is worth no more than nobody.
@@ -124,24 +73,18 @@ drop_capabilities(void)
 static int
 confine(pid_t parent, rlim_t kept)
 {
-	const struct sock_fprog filter = {
-		.len = sizeof(allowed) / sizeof(allowed[0]),
-		.filter = (struct sock_filter *)allowed,
-	};
-
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_NOFILE, 2);
 	limit(RLIMIT_AS, kept + ADDRESS_SPACE);
 	(void)!syscall(SYS_setgroups, 0, NULL);
 	(void)!syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY);
 	(void)!syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY);
-	if (drop_capabilities() != 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	if (privileges_keep(0) != 0 ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
 	    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 ||
 	    getppid() != parent)
 		return -1;
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0);
+	return privileges_allow(allowed, sizeof(allowed) / sizeof(allowed[0]));
 }
 
 /* By which the cache will know that it is still the same. */

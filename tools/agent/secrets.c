@@ -141,7 +141,8 @@ program_fd(const struct secrets_bpf *skeleton)
 
 /* `multi`: one link for all hooks of a file. */
 static int
-load_way(struct secrets *secrets, bool multi)
+load_way(struct secrets *secrets, const struct ebpftls_caller *caller,
+	 bool multi)
 {
 	struct secrets_bpf *skeleton = secrets_bpf__open();
 	int error;
@@ -152,6 +153,7 @@ load_way(struct secrets *secrets, bool multi)
 		bpf_program__set_expected_attach_type(skeleton->progs
 							  .ebpftls_uprobe,
 						      TRACE_UPROBE_MULTI);
+	memcpy((void *)&skeleton->rodata->caller, caller, sizeof(*caller));
 	bpf_map__set_max_entries(skeleton->maps.hooks, SECRETS_HOOKS_MAX);
 	bpf_map__set_max_entries(skeleton->maps.secret_events, RING_SIZE);
 	bpf_map__set_max_entries(skeleton->maps.complaints,
@@ -169,12 +171,12 @@ load_way(struct secrets *secrets, bool multi)
 }
 
 static int
-load(struct secrets *secrets)
+load(struct secrets *secrets, const struct ebpftls_caller *caller)
 {
-	int error = load_way(secrets, true);
+	int error = load_way(secrets, caller, true);
 
 	if (error != 0 && error != -EPERM)
-		error = load_way(secrets, false);
+		error = load_way(secrets, caller, false);
 	return error;
 }
 
@@ -549,7 +551,7 @@ secrets_detach(struct secrets *secrets, int attachment)
 /* --- the whole ------------------------------------------------------------ */
 
 struct secrets *
-secrets_load(struct failure *failure)
+secrets_load(const struct ebpftls_caller *caller, struct failure *failure)
 {
 	struct secrets *secrets = calloc(1, sizeof(*secrets));
 	int error;
@@ -559,7 +561,7 @@ secrets_load(struct failure *failure)
 		return NULL;
 	}
 	load_quietly();
-	error = load(secrets);
+	error = load(secrets, caller);
 	if (error != 0) {
 		refused(failure, -error);
 		secrets_close(secrets);

@@ -15,9 +15,11 @@
 struct secrets;
 
 /*
- * Loads the program and makes its ring buffer. Returns NULL and says why not.
+ * Loads the program and makes its ring buffer, which gets what the caller may
+ * have. Returns NULL and says why not.
  */
-struct secrets *secrets_load(struct failure *failure);
+struct secrets *secrets_load(const struct ebpftls_caller *caller,
+			     struct failure *failure);
 
 /*
  * Attaches all hooks of a file, which need not be mapped by anybody yet, for

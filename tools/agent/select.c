@@ -349,6 +349,44 @@ select_resolve(struct selection *selection, const struct ebpftls_wants *wants,
 	return add_files(selection, wants, sock, cgroup, failure);
 }
 
+static bool
+is_user(const struct ebpftls_wanted *wanted, uint32_t uid)
+{
+	return wanted->kind == EBPFTLS_WANT_UID && wanted->number[0] == uid;
+}
+
+/* False if it was not among those that were asked for. */
+static bool
+keep_user(struct selection *selection, uint32_t uid)
+{
+	bool any = !select_has(selection, EBPFTLS_WANT_UID);
+	size_t kept = 0;
+
+	for (size_t i = 0; i < selection->count; i++) {
+		const struct ebpftls_wanted *wanted = &selection->wanted[i];
+
+		any |= is_user(wanted, uid);
+		if (wanted->kind != EBPFTLS_WANT_UID)
+			selection->wanted[kept++] = *wanted;
+	}
+	selection->count = kept;
+	return any && add_number(selection, EBPFTLS_WANT_UID, uid);
+}
+
+int
+select_limit(struct selection *selection, const struct ebpftls_caller *caller,
+	     struct failure *failure)
+{
+	bool tells = caller->limited && select_has(selection, EBPFTLS_WANT_EXE);
+
+	if (selection->settings.kinds == 0 || (!caller->hidden && !tells) ||
+	    keep_user(selection, caller->uid))
+		return 0;
+	return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
+		    "among the processes of other users only root can choose "
+		    "by this");
+}
+
 bool
 select_has(const struct selection *selection, enum ebpftls_want kind)
 {

@@ -28,6 +28,14 @@ int select_resolve(struct selection *selection,
 		   const struct ebpftls_wants *wants, int sock, int cgroup,
 		   struct failure *failure);
 
+/*
+ * Leaves of what is chosen only the caller's own, where more would tell what
+ * /proc does not tell it: the programs of others, or who there is at all.
+ * Returns 0, or -1 with the reason.
+ */
+int select_limit(struct selection *selection,
+		 const struct ebpftls_caller *caller, struct failure *failure);
+
 /* Whether the capture is chosen by this, among others. */
 bool select_has(const struct selection *selection, enum ebpftls_want kind);
 

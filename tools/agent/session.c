@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/if_packet.h>
 #include <net/if_arp.h>
 #include <poll.h>
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,15 +32,21 @@
 #include "links.h"
 #include "netns.h"
 #include "owners.h"
+#include "peer.h"
 #include "people.h"
 #include "policy.h"
+#include "privileges.h"
 #include "secrets.h"
 #include "select.h"
 
+#define REQUEST_WITHIN 10	   /* seconds from the connection */
+#define LIMITED_BUFFER (64U << 20) /* most for who is not root, of a CPU */
+
 struct session {
 	int sock;
-	bool is_root; /* the peer */
-	int netns;    /* the peer's, or -1: where this process is */
+	struct peer peer;
+	struct ebpftls_caller caller; /* what the peer may be told */
+	int netns; /* the peer's, or -1: where this process is */
 	struct ebpftls_open request;
 	bool any;
 	struct link link; /* that the request names */
@@ -65,15 +73,25 @@ struct session {
 	struct people *people; /* or NULL: not asked for, or not to be had */
 };
 
+/* Who has connected need not be anybody who may capture. */
+static void
+wait_no_longer(int sock, time_t seconds)
+{
+	const struct timeval limit = { .tv_sec = seconds };
+
+	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+}
+
 static int
 receive_request(struct session *session, struct failure *failure)
 {
 	union ebpftls_any_message message;
-	int fds[EBPFTLS_RINGS_MAX];
+	int fds[EBPFTLS_RINGS_MAX], type;
 	size_t count;
-	int type =
-	    ebpftls_control_receive(session->sock, &message, fds, &count);
 
+	wait_no_longer(session->sock, REQUEST_WITHIN);
+	type = ebpftls_control_receive(session->sock, &message, fds, &count);
+	wait_no_longer(session->sock, 0);
 	if (type == EBPFTLS_OPEN && count == 1)
 		session->netns = fds[0];
 	else if (type > 0)
@@ -98,7 +116,14 @@ enter_namespace(struct session *session, struct failure *failure)
 {
 	if (session->netns >= 0 && netns_enter_fd(session->netns, failure) != 0)
 		return -1;
-	return netns_enter(session->request.netns, failure);
+	if (netns_enter(session->request.netns, failure) == 0)
+		return 0;
+	/* else it would learn what there is where it may not look */
+	if (session->caller.limited)
+		fail(failure, EBPFTLS_REASON_NO_SUCH_DEVICE,
+		     "no network namespace '%s' that can be entered",
+		     session->request.netns);
+	return -1;
 }
 
 /* Applications have words of their own for that. */
@@ -215,6 +240,7 @@ load_capture(struct session *session, struct ebpftls_config *config,
 	bool loopback = session->link.flags & IFF_LOOPBACK;
 	const struct capture_options options = {
 		.config = config,
+		.caller = &session->caller,
 		.owners = session->has_owners ? &session->owners : NULL,
 		.loopback = session->any || loopback,
 		.others = session->any || !loopback,
@@ -247,8 +273,11 @@ load(struct session *session, struct failure *failure)
 static int
 make_buffer(struct session *session, struct failure *failure)
 {
-	if (capture_make_rings(&session->capture, session->request.buffer_size,
-			       failure) != 0)
+	uint32_t size = session->request.buffer_size;
+
+	if (session->caller.limited && size > LIMITED_BUFFER)
+		size = LIMITED_BUFFER;
+	if (capture_make_rings(&session->capture, size, failure) != 0)
 		return -1;
 	session->clock = clock_watch(&capture_shared(&session->capture)->clock);
 	if (session->clock < 0)
@@ -334,7 +363,8 @@ send_opened(const struct session *session)
 		[EBPFTLS_FD_COUNTERS] = capture_counters_fd(capture),
 		[EBPFTLS_FD_DOORBELL] = capture_doorbell_fd(capture),
 		[EBPFTLS_FD_AGENT] = (int)syscall(SYS_pidfd_open, getpid(), 0),
-		[EBPFTLS_FD_PACKET] = session->is_root ? session->packet : -1,
+		[EBPFTLS_FD_PACKET] =
+		    session->caller.limited ? -1 : session->packet,
 		[EBPFTLS_FD_MISSED] =
 		    open_statistic(session, "rx_missed_errors"),
 		[EBPFTLS_FD_FIFO] = open_statistic(session, "rx_fifo_errors"),
@@ -390,14 +420,27 @@ send_rings(const struct session *session)
 	return error;
 }
 
+/* `how`: privileges_begin() or privileges_settle(). */
+static int
+give_up_privileges(int (*how)(void), struct failure *failure)
+{
+	if (how() == 0)
+		return 0;
+	return fail(failure, EBPFTLS_REASON_OTHER,
+		    "ebpftls-agent cannot give up its privileges: %s",
+		    strerror(errno));
+}
+
 /* Before /sys is another one. */
 static int
 resolve(struct session *session, struct failure *failure)
 {
 	if (session->request.owners)
 		session->cgroup = owners_open_cgroup();
-	return select_resolve(&session->selection, &session->request.wants,
-			      session->sock, session->cgroup, failure);
+	if (select_resolve(&session->selection, &session->request.wants,
+			   session->sock, session->cgroup, failure) != 0)
+		return -1;
+	return select_limit(&session->selection, &session->caller, failure);
 }
 
 static int
@@ -410,7 +453,8 @@ set_up(struct session *session, struct failure *failure)
 	    find_interface(session, failure) != 0 ||
 	    open_packet_socket(session, failure) != 0 ||
 	    load(session, failure) != 0 || make_buffer(session, failure) != 0 ||
-	    attach(session, failure) != 0)
+	    attach(session, failure) != 0 ||
+	    give_up_privileges(privileges_settle, failure) != 0)
 		return -1;
 	error = send_opened(session);
 	if (error == 0)
@@ -482,7 +526,7 @@ start_secrets(struct session *session)
 {
 	struct failure failure;
 
-	session->secrets = secrets_load(&failure);
+	session->secrets = secrets_load(&session->caller, &failure);
 	if (session->secrets != NULL)
 		session->discover = discover_start(session->secrets, &failure);
 	if (session->discover == NULL) {
@@ -501,7 +545,10 @@ start_people(struct session *session)
 	if (session->has_owners)
 		session->people =
 		    people_start(owners_events_fd(&session->owners),
-				 session->sock, "/proc", &failure);
+				 session->sock, "/proc",
+				 session->caller.limited ? &session->peer
+							 : NULL,
+				 session->caller.hidden, &failure);
 }
 
 /* What the one who reads the file should know. */
@@ -513,6 +560,9 @@ tell_news(struct session *session)
 	while ((news = secrets_news(session->secrets)) != NULL) {
 		union ebpftls_any_message message;
 
+		/* files of anybody, that it need not be able to see */
+		if (session->caller.limited && news[0] == '/')
+			continue;
 		memset(&message, 0, sizeof(message));
 		snprintf(message.note.text, sizeof(message.note.text), "%s",
 			 news);
@@ -556,12 +606,29 @@ discover_more(struct session *session)
 	session->told = true;
 }
 
+/*
+ * Of no other process the peer gets secrets, whatever it has mapped; of one
+ * that has ended it may hear that.
+ */
+static bool
+may_ask(const struct session *session, uint32_t pid)
+{
+	struct stat st;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu32, pid);
+	return !session->caller.limited || stat(path, &st) != 0 ||
+	       st.st_uid == session->caller.uid;
+}
+
 /* What cannot be answered now is not known. */
 static void
 ask_discover(struct session *session, struct ebpftls_hooked *question)
 {
-	question->answer = EBPFTLS_NOT_KNOWN;
-	if (session->discover == NULL ||
+	bool may = may_ask(session, question->pid);
+
+	question->answer = may ? EBPFTLS_NOT_KNOWN : EBPFTLS_NOT_HOOKED;
+	if (!may || session->discover == NULL ||
 	    !discover_ask(session->discover, question))
 		answer(session, question);
 }
@@ -755,15 +822,29 @@ refuse(const struct session *session, const struct failure *failure)
 	ebpftls_control_send(session->sock, &message, EBPFTLS_ERROR, NULL, 0);
 }
 
+static int
+admit(struct session *session, const char *group, struct failure *failure)
+{
+	int error = peer_of(session->sock, &session->peer);
+
+	if (error != 0)
+		return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
+			    "cannot tell who asks: %s", strerror(-error));
+	if (policy_admit(&session->peer, group, failure) != 0)
+		return -1;
+	session->caller = peer_limits(session->sock, &session->peer);
+	return 0;
+}
+
 /* The request first: who gets a refusal has sent it. */
 static int
 run(struct session *session, const struct session_options *options)
 {
 	struct failure failure;
 
-	if (receive_request(session, &failure) == 0 &&
-	    policy_admit(session->sock, options->group, &session->is_root,
-			 &failure) == 0) {
+	if (give_up_privileges(privileges_begin, &failure) == 0 &&
+	    receive_request(session, &failure) == 0 &&
+	    admit(session, options->group, &failure) == 0) {
 		if (session->request.check) {
 			check(session);
 			check_end(session->sock);
@@ -795,6 +876,7 @@ session_run(int sock, const struct session_options *options)
 	filter_init(&session.filter);
 	result = run(&session, options);
 	people_close(session.people);
+	peer_free(&session.peer);
 	discover_close(session.discover);
 	secrets_close(session.secrets);
 	attach_close(&session.attachments);
