@@ -8,6 +8,7 @@
 # make install		with PREFIX (default /usr/local) and DESTDIR
 # make uninstall	take that back, with the same PREFIX and DESTDIR
 # make deb		Debian packages in build/deb, for the running release
+# make bench		what it costs beside tcpdump; CASES="NAME ..." for some
 # make fuzz		the fuzz targets for FUZZ_TIME seconds each
 # make check-patches	try every patch series on its release's libpcap
 # make lint, format	look at the sources; put their layout in order
@@ -34,7 +35,7 @@ MAKEFLAGS += --no-print-directory
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all need clean tests check fuzz check-patches lint format demo \
+.PHONY: all need clean tests check bench fuzz check-patches lint format demo \
 	scan-file install uninstall deb FORCE
 
 all: library bpf agent tool $(BUILD)/run
@@ -242,11 +243,17 @@ JUDGES := $(patsubst %.c,$(TEST)/obj-unit/%.o,$(wildcard tests/cbpf/*.c))
 $(TEST)/cbpf: $(JUDGES) $(TEST)/obj-unit/tested.a
 	$(Q)$(CC) $(SANITIZE_unit) -o $@ $^ $(TEST_LIBS)
 
+# Traffic of which the cost is measured: nothing of ours is in it.
+$(TEST)/bench-load: tests/bench/load.c | need
+	$(SAY) CC $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -g -O2 $(WARNINGS) -o $@ $< -lssl -lcrypto
+
 # What the tests need, but not the tests.
 tests:
 	@tools/build/need --install build test 'tls?' 'apps?'
 	$(Q)$(MAKE) all $(UNIT) $(FUZZERS) $(TEST)/keytap \
-	    $(TEST)/cbpf
+	    $(TEST)/cbpf $(TEST)/bench-load
 
 # As the agent's scanner is built, for its time counts.
 scan-file: $(BUILD)/scan-file
@@ -259,6 +266,12 @@ $(BUILD)/scan-file: $(BUILD)/agent/tests/scan-file.o \
 check: tests
 	$(Q)BUILD=$(BUILD) PREFIX=$(PREFIX) FUZZ_RUNS=$(FUZZ_RUNS) \
 	    tests/run $(TESTS)
+
+# Nothing else should run on the machine.
+bench:
+	@tools/build/need --install build test
+	$(Q)$(MAKE) all $(TEST)/bench-load
+	$(Q)TOP=$(CURDIR) BUILD=$(BUILD) tests/bench/bench all $(CASES)
 
 fuzz:
 	@tools/build/need --install build test
