@@ -119,8 +119,9 @@ def program_time(pids):
     for pid in pids:
         for path in glob.glob(f"/proc/{pid}/fdinfo/*"):
             text = read(path)
-            for number in numbers(r"^prog_id:\s+(\d+)", text):
-                programs[number] = sum(numbers(r"^run_time_ns:\s+(\d+)", text))
+            spent = numbers(r"^run_time_ns:\s+(\d+)", text)
+            if spent:  # else it is a link, which names its program, too
+                programs[numbers(r"^prog_id:\s+(\d+)", text)[0]] = spent[0]
     return sum(programs.values())
 
 
@@ -202,7 +203,7 @@ def load(kind, amount, rate=0, cpu=-1, connections=8):
 def run_loads(*commands):
     """What they say, when all have ended."""
     loads = [subprocess.Popen(c, stdout=subprocess.PIPE) for c in commands]
-    said = [one.communicate(timeout=120)[0] for one in loads]
+    said = [one.communicate(timeout=600)[0] for one in loads]
     if any(one.returncode for one in loads):
         raise RuntimeError("a load has failed")
     return [json.loads(text) for text in said]
@@ -212,10 +213,10 @@ def run_loads(*commands):
 
 
 def measure(command, capture):
-    """What the load costs for each unit with the capture, or without any."""
+    """What each unit costs the load, and the consumer if it was not lost."""
     pids = capture.pids if capture else []
     soft, consumer, woken = (cpu_time(INTERRUPTS), cpu_time(pids),
-                             wakeups(pids))
+                             wakeups(pids[:1]))
     seen = capture.packets() if capture else 0
     said = run_loads(command)[0]
     units = said["units"]
@@ -226,11 +227,12 @@ def measure(command, capture):
     if capture:
         capture.settle()
         seen = capture.packets() - seen
-        result["consumer"] = (cpu_time(pids) - consumer) / units
-        result["wakeups"] = (wakeups(pids) - woken) / said["seconds"]
+        consumer = cpu_time(pids) - consumer
+        result["wakeups"] = (wakeups(pids[:1]) - woken) / said["seconds"]
         result["memory"] = memory(capture.pid, pids[1:])
         came, lost, written = capture.stop()
         result["lost"] = lost / max(came + lost, 1)
+        result["consumer"] = consumer / (units * max(1 - result["lost"], 1e-6))
         result["bytes"] = written / max(came, 1)
         result["packets"] = seen / units
     result["all"] = result["load"] + result["consumer"]
