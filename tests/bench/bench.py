@@ -344,7 +344,7 @@ def scan(forget):
     start = time.monotonic()
     capture = m.Capture(True)
     took = time.monotonic() - start - m.QUIET
-    spent = m.cpu_time(capture.pids) / 1e9
+    spent = (m.cpu_time(capture.pids) + m.ended_time(capture.pids)) / 1e9
     capture.stop()
     return took, spent
 

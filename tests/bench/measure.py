@@ -31,7 +31,7 @@ def near(*command):
     return ["ip", "netns", "exec", NEAR, *map(str, command)]
 
 
-def wait_until(condition, seconds=20):
+def wait_until(condition, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -56,9 +56,9 @@ def numbers(pattern, text):
 
 
 def agents():
-    """Those that a capture of this run has started."""
+    """Those that a capture of this run has started, with their children."""
     return [pid for pid in map(int, read(CGROUP + "/cgroup.procs").split())
-            if read(f"/proc/{pid}/comm") == "ebpftls-agent\n"]
+            if read(f"/proc/{pid}/comm").startswith("ebpftls-")]
 
 
 def cpu_time(pids):
@@ -67,6 +67,13 @@ def cpu_time(pids):
                for pid in pids
                for path in glob.glob(f"/proc/{pid}/task/*/schedstat")
                if read(path))
+
+
+def ended_time(pids):
+    """The same of their children that have ended, in ticks of the clock."""
+    ticks = sum(sum(map(int, read(f"/proc/{pid}/stat").split()[15:17]))
+                for pid in pids)
+    return ticks * 1e9 / os.sysconf("SC_CLK_TCK")
 
 
 def wakeups(pids):
