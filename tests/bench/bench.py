@@ -249,14 +249,16 @@ def idle(name, count):
 
 
 def links(wanted):
-    """The namespace has so many interfaces, lo and a0 among them."""
-    text = "".join(f"link add d{i} up type dummy\n" for i in range(wanted - 2))
+    """The namespace has so many interfaces, lo and a0 among them: pairs."""
+    pairs = range((wanted - 2) // 2)
+    text = "".join(f"link add d{i} up type veth peer name e{i}\n"
+                   f"link set e{i} up\n" for i in pairs)
     subprocess.run(["ip", "-n", m.NEAR, "-batch", "-"], input=text.encode(),
                    check=True)
 
 
 def no_links(wanted):
-    text = "".join(f"link del d{i}\n" for i in range(wanted - 2))
+    text = "".join(f"link del d{i}\n" for i in range((wanted - 2) // 2))
     subprocess.run(["ip", "-n", m.NEAR, "-batch", "-"], input=text.encode(),
                    check=True)
 
