@@ -180,7 +180,7 @@ class Beside:
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
+        self.process.terminate()
         self.process.wait()
         self.process.stdout.close()
 

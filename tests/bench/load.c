@@ -397,14 +397,12 @@ records_there(const struct work *work, int listener)
  */
 
 static void
-say_ready(void)
+nothing(int number)
 {
-	puts("ready");
-	fflush(stdout);
-	pause();
+	(void)number;
 }
 
-/* Processes with a socket each, until this one is killed. */
+/* Processes with a socket each, until SIGTERM; it leads a group of its own. */
 static void
 processes_here(struct work *work)
 {
@@ -419,7 +417,14 @@ processes_here(struct work *work)
 		socket(AF_INET, SOCK_DGRAM, 0);
 		pause();
 	}
-	say_ready();
+	signal(SIGTERM, nothing);
+	puts("ready");
+	fflush(stdout);
+	pause();
+	signal(SIGTERM, SIG_IGN);
+	kill(0, SIGTERM);
+	while (wait(NULL) > 0)
+		;
 }
 
 /* --- both ends -------------------------------------------------------------
