@@ -8,6 +8,8 @@
 # make install		with PREFIX (default /usr/local) and DESTDIR
 # make uninstall	take that back, with the same PREFIX and DESTDIR
 # make deb		Debian packages in build/deb, for the running release
+# make bench		what it costs beside tcpdump; CASES="NAME ..." for some
+# make soak		captures under load for SOAK seconds
 # make fuzz		the fuzz targets for FUZZ_TIME seconds each
 # make check-faults	let everything fail once that can fail
 # make check-patches	try every patch series on its release's libpcap
@@ -22,6 +24,7 @@ BPFTOOL = bpftool
 BUILD = build
 FUZZ_RUNS = 20000
 FUZZ_TIME = 600
+SOAK = 1800
 
 # bpftool and ethtool are in /usr/sbin, which users do not always have in PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -35,7 +38,7 @@ MAKEFLAGS += --no-print-directory
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all need clean tests check fuzz check-faults check-patches lint format demo \
+.PHONY: all need clean tests check bench fuzz soak check-faults check-patches lint format demo \
 	scan-file install uninstall deb FORCE
 
 all: library bpf agent tool $(BUILD)/run
@@ -243,11 +246,17 @@ JUDGES := $(patsubst %.c,$(TEST)/obj-unit/%.o,$(wildcard tests/cbpf/*.c))
 $(TEST)/cbpf: $(JUDGES) $(TEST)/obj-unit/tested.a
 	$(Q)$(CC) $(SANITIZE_unit) -o $@ $^ $(TEST_LIBS)
 
+# Traffic of which the cost is measured: nothing of ours is in it.
+$(TEST)/bench-load: tests/bench/load.c | need
+	$(SAY) CC $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -g -O2 $(WARNINGS) -o $@ $< -lssl -lcrypto
+
 # What the tests need, but not the tests.
 tests:
 	@tools/build/need --install build test 'tls?' 'apps?'
 	$(Q)$(MAKE) all $(UNIT) $(FUZZERS) $(TEST)/keytap \
-	    $(TEST)/cbpf
+	    $(TEST)/cbpf $(TEST)/bench-load
 
 # As the agent's scanner is built, for its time counts.
 scan-file: $(BUILD)/scan-file
@@ -260,6 +269,20 @@ $(BUILD)/scan-file: $(BUILD)/agent/tests/scan-file.o \
 check: tests
 	$(Q)BUILD=$(BUILD) PREFIX=$(PREFIX) FUZZ_RUNS=$(FUZZ_RUNS) \
 	    tests/run $(TESTS)
+
+# Nothing else should run on the machine.
+bench:
+	@tools/build/need --install build test
+	$(Q)$(MAKE) all $(TEST)/bench-load
+	$(Q)TOP=$(CURDIR) BUILD=$(BUILD) tests/bench/bench all $(CASES)
+
+soak:
+	@tools/build/need --install build test
+	$(Q)$(MAKE) all $(TEST)/bench-load
+	$(Q)status=0; for test in mixed many stopped full; do \
+	    SOAK=$(SOAK) TOP=$(CURDIR) BUILD=$(BUILD) tests/soak/$$test || \
+	    status=1; \
+	done; exit $$status
 
 fuzz:
 	@tools/build/need --install build test

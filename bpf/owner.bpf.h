@@ -27,9 +27,10 @@
 
 #define SOFTIRQ_OFFSET 0x100 /* of preempt_count: serving one */
 
-#define KNOWN_MAX 16384
-#define FILES_MAX 4096 /* descriptors that are looked through, at most */
-#define FILES_RUN 16   /* of them at once: a table has a multiple of it */
+#define KNOWN_MAX  16384
+#define FILES_MAX  4096 /* descriptors that are looked through, at most */
+#define FILES_RUN  16	/* of them at once: a table has a multiple of it */
+#define FILES_PART 256	/* of them in one call */
 
 /* Keeps clang from proving what the verifier cannot see it has proved. */
 #define opaque(variable) asm volatile("" : "+r"(variable))
@@ -273,6 +274,28 @@ enum holding {
 };
 
 /*
+ * Whether the file is among the first descriptors of that table; an enum
+ * holding. A function of its own, as the verifier goes through every turn of a
+ * loop: so it does that for a part of the table, and not for all of it.
+ */
+__noinline int
+holds_among(__u64 descriptors, __u32 count, __u64 file)
+{
+	const __u64 *fd = (const __u64 *)descriptors;
+	__u64 run[FILES_RUN];
+
+	for (__u32 i = 0; i < FILES_PART && i < count; i += FILES_RUN) {
+		if (bpf_probe_read_kernel(run, sizeof(run), fd + i))
+			return HOLDS_PERHAPS;
+#pragma unroll
+		for (int j = 0; j < FILES_RUN; j++)
+			if (run[j] == file)
+				return HOLDS;
+	}
+	return HOLDS_NOT;
+}
+
+/*
  * Whether the current process has a descriptor of the socket's file; an enum
  * holding. What it does to sockets of which it has none is not its own: it
  * closes for good what another process has left behind, looks at all that
@@ -287,19 +310,17 @@ holds(__u64 sk)
 	struct socket *socket = BPF_CORE_READ(inner, sk_socket);
 	struct file *file = BPF_CORE_READ(socket, file);
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **fd = BPF_CORE_READ(table, fd), *run[FILES_RUN];
+	struct file **fd = BPF_CORE_READ(table, fd);
 	__u32 count = BPF_CORE_READ(table, max_fds);
+	int found;
 
 	/* one that works for another socket, which has the file, as MPTCP's */
 	if (!file)
 		return socket ? HOLDS_PERHAPS : HOLDS_NOT;
-	for (__u32 i = 0; i < FILES_MAX && i < count; i += FILES_RUN) {
-		if (bpf_probe_read_kernel(run, sizeof(run), fd + i))
-			return HOLDS_PERHAPS;
-#pragma unroll
-		for (int j = 0; j < FILES_RUN; j++)
-			if (run[j] == file)
-				return HOLDS;
+	for (__u32 i = 0; i < FILES_MAX && i < count; i += FILES_PART) {
+		found = holds_among((__u64)(fd + i), count - i, (__u64)file);
+		if (found != HOLDS_NOT)
+			return found;
 	}
 	if (count > FILES_MAX || (bpf_core_field_exists(task->io_uring) &&
 				  BPF_CORE_READ(task, io_uring)))

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "capture.skel.h"
+#include "kernel-types.h"
 #include "load.h"
 
 #define PROGRAMS "the capture programs"
@@ -155,7 +156,9 @@ static int
 load(struct capture *capture, const struct capture_options *options,
      bool conntrack)
 {
-	struct capture_bpf *skeleton = capture_bpf__open();
+	LIBBPF_OPTS(bpf_object_open_opts, types,
+		    .btf_custom_path = kernel_types_path());
+	struct capture_bpf *skeleton = capture_bpf__open_opts(&types);
 	int error = 0;
 
 	if (skeleton == NULL)
@@ -174,6 +177,7 @@ load(struct capture *capture, const struct capture_options *options,
 		error = share_maps(skeleton, options->owners);
 	else
 		leave_out_owners(skeleton);
+	kernel_types_fill(skeleton->obj);
 	if (error == 0)
 		error = capture_bpf__load(skeleton);
 	return error == 0 ? fill_slots(capture) : error;

@@ -21,6 +21,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "kernel-types.h"
 #include "load.h"
 #include "oldsockets.h"
 #include "owners.skel.h"
@@ -151,7 +152,7 @@ try_trampoline(const struct btf *btf)
 static void
 ask_kernel(struct facts *facts)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
+	const struct btf *btf = kernel_types();
 
 	memset(facts, 0, sizeof(*facts));
 	facts->task_btf =
@@ -178,7 +179,6 @@ ask_kernel(struct facts *facts)
 	facts->iterator =
 	    facts->tracing && has_function(btf, "bpf_sock_from_file");
 	facts->accept_arguments = count_arguments(btf, "inet_csk_accept");
-	btf__free(btf);
 }
 
 /* The programs that are not on every kernel. */
@@ -243,7 +243,9 @@ static int
 load(struct owners *owners, const struct facts *facts,
      const struct selection *selection)
 {
-	struct owners_bpf *skeleton = owners_bpf__open();
+	LIBBPF_OPTS(bpf_object_open_opts, options,
+		    .btf_custom_path = kernel_types_path());
+	struct owners_bpf *skeleton = owners_bpf__open_opts(&options);
 	int error;
 
 	if (skeleton == NULL)
@@ -257,6 +259,7 @@ load(struct owners *owners, const struct facts *facts,
 	bpf_map__set_max_entries(skeleton->maps.owner_events, EVENTS_SIZE);
 	choose(skeleton, facts);
 	set_selection(skeleton, selection);
+	kernel_types_fill(skeleton->obj);
 	error = owners_bpf__load(skeleton);
 	if (error != 0)
 		owners_close(owners);

@@ -29,6 +29,7 @@
 #include "ebpftls-control-io.h"
 #include "failure.h"
 #include "filter.h"
+#include "kernel-types.h"
 #include "links.h"
 #include "netns.h"
 #include "owners.h"
@@ -245,9 +246,12 @@ load_capture(struct session *session, struct ebpftls_config *config,
 		.loopback = session->any || loopback,
 		.others = session->any || !loopback,
 	};
+	int result;
 
 	config->owners = session->has_owners;
-	return capture_load(&session->capture, &options, failure);
+	result = capture_load(&session->capture, &options, failure);
+	kernel_types_close();
+	return result;
 }
 
 static int
