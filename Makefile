@@ -34,7 +34,7 @@ Q = $(if $(V),,@)
 SAY = $(if $(V),@:,@printf '  %-8s %s\n')
 MAKEFLAGS += --no-print-directory
 # What a machine has that is not this one.
-SYSROOT = $(if $(CROSS),$(BUILD)/sysroot)
+override SYSROOT = $(if $(CROSS),$(BUILD)/sysroot)
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
