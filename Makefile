@@ -2,6 +2,7 @@
 # tool; runs the tests; installs. Everything made lies under build/.
 #
 # make			build; V=1 shows the commands
+# make CROSS=PREFIX-	build with PREFIX-gcc for its machine: aarch64-linux-gnu-
 # make check		all tests, or only TESTS="LAYER LAYER/NAME ..."
 # make demo		show what there is
 # make scan-file		build/scan-file FILE ...: where it finds TLS secrets
@@ -18,10 +19,11 @@
 PREFIX = /usr/local
 LIBDIR = $(PREFIX)/lib/$(MULTIARCH)
 DESTDIR =
-CC = gcc
+CROSS =
+CC = $(CROSS)gcc$(if $(CROSS), --sysroot=$(SYSROOT))
 CLANG = clang
 BPFTOOL = bpftool
-BUILD = build
+BUILD = build$(if $(CROSS),/$(CROSS:-=))
 FUZZ_RUNS = 20000
 FUZZ_TIME = 600
 SOAK = 1800
@@ -35,6 +37,8 @@ CACHE_PATH = /var/cache/ebpftls
 Q = $(if $(V),,@)
 SAY = $(if $(V),@:,@printf '  %-8s %s\n')
 MAKEFLAGS += --no-print-directory
+# What a machine has that is not this one.
+override SYSROOT = $(if $(CROSS),$(BUILD)/sysroot)
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -45,7 +49,7 @@ all: library bpf agent tool $(BUILD)/run
 
 # Every rule that runs a tool waits for this, so that all that is missing is
 # named at once before anything fails for the lack of it.
-need:
+need: $(if $(CROSS),$(SYSROOT)/.complete)
 	@tools/build/need build
 
 clean:
@@ -53,6 +57,25 @@ clean:
 
 $(BUILD)/run: tools/build/run
 	$(Q)install -D $< $@
+
+# --- cross building -------------------------------------------------------
+
+# Debian's tools and pkg-config then speak of that machine, and its packages lie
+# in a folder: neither root nor a foreign architecture of dpkg's is needed.
+ifneq ($(CROSS),)
+$(foreach line,$(shell dpkg-architecture -t$(CROSS:-=) 2>/dev/null), \
+    $(eval export $(line)))
+export PKG_CONFIG_SYSROOT_DIR := $(SYSROOT)
+export PKG_CONFIG_LIBDIR := \
+    $(SYSROOT)/usr/lib/$(DEB_HOST_MULTIARCH)/pkgconfig:$(SYSROOT)/usr/share/pkgconfig
+
+$(SYSROOT)/.complete: tools/build/depends /etc/os-release
+	@tools/build/need cross-$(DEB_HOST_ARCH)
+	$(SAY) FETCH "Debian's libraries for $(DEB_HOST_ARCH)"
+	$(Q)tools/build/fetch-root $(SYSROOT) $(DEB_HOST_ARCH) \
+	    $$(tools/build/need --libraries build)
+	$(Q)touch $@
+endif
 
 # --- libpcap --------------------------------------------------------------
 
@@ -78,7 +101,7 @@ $(PCAP)/.configured: $(BUILD)/download/stamp $(wildcard patches/*/*.patch) \
 	$(SAY) PATCH "$(PCAP)"
 	$(Q)tools/build/unpack-libpcap $(<D) patches $(PCAP)
 	$(SAY) CONFIG "$(PCAP)"
-	$(Q)tools/build/configure-libpcap $(PCAP)
+	$(Q)CC='$(CC)' tools/build/configure-libpcap $(PCAP)
 	$(Q)touch $@
 
 # What the module is made with apart from its sources.
@@ -120,7 +143,7 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c | need
 	$(SAY) BPF $*
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) -target bpf -mcpu=v2 -O2 -g -Wall -Wextra -Wshadow \
-	    $(if $(WERROR),-Werror) -I/usr/include/$(MULTIARCH) \
+	    $(if $(WERROR),-Werror) -I$(SYSROOT)/usr/include/$(MULTIARCH) \
 	    -D__TARGET_ARCH_$(BPF_ARCH) \
 	    -MMD -MP -c -o $@ $<
 
@@ -254,7 +277,7 @@ $(TEST)/bench-load: tests/bench/load.c | need
 
 # What the tests need, but not the tests.
 tests:
-	@tools/build/need --install build test 'tls?' 'apps?'
+	@tools/build/need --install build test 'cross-arm64?' 'tls?' 'apps?'
 	$(Q)$(MAKE) all $(UNIT) $(FUZZERS) $(TEST)/keytap \
 	    $(TEST)/cbpf $(TEST)/bench-load
 

@@ -12,6 +12,7 @@
 #include "conntrack.bpf.h"
 #include "ends.bpf.h"
 #include "events.h"
+#include "fence.bpf.h"
 
 #define TC_NEXT		-1 /* TCX_NEXT and TC_ACT_UNSPEC alike */
 #define PACKET_OUTGOING 4
@@ -173,7 +174,9 @@ output_long(struct __sk_buff *skb, struct ebpftls_frame *frame,
 		else
 			offset += sent;
 	}
-	/* the consumer reads the ring again once it has seen this 0 */
+	/* the consumer reads the ring again once it has seen this 0, and must
+	 * find there what was sent */
+	order_stores();
 	count->writing = 0;
 	return error;
 }
@@ -192,7 +195,7 @@ output(struct __sk_buff *skb, struct ebpftls_frame *frame,
  * A consumer that does not ask for immediate delivery looks at its rings a
  * good while after it has set `waiting`, so a stale value here costs nothing.
  * One that does looks at once, and then the record must be visible before
- * `waiting` is read: the addition is a full barrier.
+ * `waiting` is read.
  */
 static __always_inline void
 wake_consumer(void)
@@ -200,7 +203,7 @@ wake_consumer(void)
 	__u64 token = 0;
 
 	if (config.immediate)
-		__sync_fetch_and_add(&shared.fence, 1);
+		order_all(&shared.fence);
 	if (!shared.waiting)
 		return;
 	shared.waiting = 0;
