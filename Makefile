@@ -9,6 +9,7 @@
 # make uninstall	take that back, with the same PREFIX and DESTDIR
 # make deb		Debian packages in build/deb, for the running release
 # make fuzz		the fuzz targets for FUZZ_TIME seconds each
+# make check-vm		the tests in guests, or only those of KERNELS="NAME ..."
 # make check-patches	try every patch series on its release's libpcap
 # make lint, format	look at the sources; put their layout in order
 
@@ -34,7 +35,7 @@ MAKEFLAGS += --no-print-directory
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all need clean tests check fuzz check-patches lint format demo \
+.PHONY: all need clean tests check fuzz check-vm check-patches lint format demo \
 	scan-file install uninstall deb FORCE
 
 all: library bpf agent tool $(BUILD)/run
@@ -244,7 +245,7 @@ $(TEST)/cbpf: $(JUDGES) $(TEST)/obj-unit/tested.a
 
 # What the tests need, but not the tests.
 tests:
-	@tools/build/need --install build test 'tls?' 'apps?'
+	@tools/build/need --install build test vm 'tls?' 'apps?'
 	$(Q)$(MAKE) all $(UNIT) $(FUZZERS) $(TEST)/keytap \
 	    $(TEST)/cbpf
 
@@ -267,10 +268,8 @@ fuzz:
 
 check-vm:
 	@tools/build/need --install build test vm
-	$(Q)$(MAKE) all
-	$(Q)status=0; for test in smoke owners; do \
-	    TOP=$(CURDIR) BUILD=$(BUILD) tests/vm/$$test || status=1; \
-	done; exit $$status
+	$(Q)$(MAKE) all $(TEST)/cbpf
+	$(Q)TOP=$(CURDIR) BUILD=$(BUILD) tests/vm/end-to-end $(KERNELS)
 
 check-patches:
 	@tools/build/need --install build test
