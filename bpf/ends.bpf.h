@@ -199,12 +199,15 @@ owner_of(struct ends *end, struct bpf_sock *sk, struct ebpftls_owner *owner)
 	struct held *held = find_user(inner);
 	struct old *old;
 
+	if (is_user_lost()) {
+		set_kind(owner, EBPFTLS_OF_UNKNOWN);
+		return;
+	}
 	if (!held)
 		held = bpf_sk_storage_get(&owners, sk, NULL, 0);
 	if (held && held->owner.kind) {
 		copy_held(owner, &end->now, held);
-		if ((end->now.sock != inner && is_taken(inner)) ||
-		    is_user_lost())
+		if (end->now.sock != inner && is_taken(inner))
 			set_kind(owner, EBPFTLS_OF_UNKNOWN);
 		see(end, held, owner);
 		return;
