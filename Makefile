@@ -13,6 +13,7 @@
 # make soak		captures under load for SOAK seconds
 # make fuzz		the fuzz targets for FUZZ_TIME seconds each
 # make check-faults	let everything fail once that can fail
+# make check-vm		the tests in guests, or only those of KERNELS="NAME ..."
 # make check-patches	try every patch series on its release's libpcap
 # make lint, format	look at the sources; put their layout in order
 
@@ -42,7 +43,8 @@ override SYSROOT = $(if $(CROSS),$(BUILD)/sysroot)
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all need clean tests check bench fuzz soak check-faults check-patches lint format demo \
+.PHONY: all need clean tests check bench fuzz soak check-faults check-vm \
+	check-patches lint format demo \
 	scan-file install uninstall deb FORCE
 
 all: library bpf agent tool $(BUILD)/run
@@ -277,7 +279,7 @@ $(TEST)/bench-load: tests/bench/load.c | need
 
 # What the tests need, but not the tests.
 tests:
-	@tools/build/need --install build test 'cross-arm64?' 'tls?' 'apps?'
+	@tools/build/need --install build test vm 'cross-arm64?' 'tls?' 'apps?'
 	$(Q)$(MAKE) all $(UNIT) $(FUZZERS) $(TEST)/keytap \
 	    $(TEST)/cbpf $(TEST)/bench-load
 
@@ -314,10 +316,8 @@ fuzz:
 
 check-vm:
 	@tools/build/need --install build test vm
-	$(Q)$(MAKE) all
-	$(Q)status=0; for test in smoke owners; do \
-	    TOP=$(CURDIR) BUILD=$(BUILD) tests/vm/$$test || status=1; \
-	done; exit $$status
+	$(Q)$(MAKE) all $(TEST)/cbpf
+	$(Q)TOP=$(CURDIR) BUILD=$(BUILD) tests/vm/end-to-end $(KERNELS)
 
 check-faults:
 	@tools/build/need --install build test

@@ -9,6 +9,7 @@
 
 #include "flow.bpf.h"
 #include "owner.bpf.h"
+#include "users.bpf.h"
 
 #define LOOPBACK_IFINDEX 1
 #define PACKET_HOST	 0
@@ -194,10 +195,16 @@ const volatile bool sends_seen;
 static __always_inline void
 owner_of(struct ends *end, struct bpf_sock *sk, struct ebpftls_owner *owner)
 {
-	struct held *held = bpf_sk_storage_get(&owners, sk, NULL, 0);
 	__u64 inner = number(sk);
+	struct held *held = find_user(inner);
 	struct old *old;
 
+	if (is_user_lost()) {
+		set_kind(owner, EBPFTLS_OF_UNKNOWN);
+		return;
+	}
+	if (!held)
+		held = bpf_sk_storage_get(&owners, sk, NULL, 0);
 	if (held && held->owner.kind) {
 		copy_held(owner, &end->now, held);
 		if (end->now.sock != inner && is_taken(inner))
@@ -252,6 +259,8 @@ note_caller(struct ends *end, struct bpf_sock *sk)
 	if (!is_sending(task, sk))
 		return NULL;
 	held = take_sent(sk, &end->now, task, &holding);
+	if (held)
+		forget_user(number(sk));
 	return holding == HOLDS ? held : NULL;
 }
 

@@ -5,6 +5,7 @@
  * these hooks: the agent chooses. None of them changes what happens.
  */
 #include "owner.bpf.h"
+#include "users.bpf.h"
 
 #define ALLOW	    1
 #define HOLDERS_MAX 32768 /* as many pids as there are by default */
@@ -47,6 +48,17 @@ use(void *sk)
 		return;
 	describe_current(&now, number(sk), task);
 	take(held, &now, task);
+	forget_user(number(sk));
+}
+
+/* For what hooks functions of the kernel. */
+static __always_inline void
+use_hooked(struct sock *sk)
+{
+	if (users_apart)
+		note_user(number(sk), current(), HOLDS);
+	else
+		use(sk);
 }
 
 /* Of all that a process may have, what sends packets. */
@@ -63,7 +75,7 @@ static __always_inline void
 use_file(struct sock *sk)
 {
 	if (sk && is_ours(sk) && is_file(number(sk)))
-		use(sk);
+		use_hooked(sk);
 }
 
 /* What is sent need not go out in this call. */
@@ -74,7 +86,11 @@ send_file(struct sock *sk)
 	enum holding holding;
 	struct held now;
 
-	if (sk && is_ours(sk) && !is_kthread(task))
+	if (!sk || !is_ours(sk))
+		return;
+	if (users_apart)
+		note_sending_user(number(sk), task);
+	else if (!is_kthread(task))
 		take_sent(sk, &now, task, &holding);
 }
 
@@ -133,8 +149,8 @@ owners_sent(struct __sk_buff *skb)
 	if (!sk)
 		return ALLOW;
 	sk = bpf_sk_fullsock(sk);
-	if (sk && is_sending(task, sk))
-		take_sent(sk, &now, task, &holding);
+	if (sk && is_sending(task, sk) && take_sent(sk, &now, task, &holding))
+		forget_user(number(sk));
 	return ALLOW;
 }
 
@@ -233,7 +249,7 @@ int
 owners_accepted(__u64 *ctx)
 {
 	if (ctx[2])
-		use((struct sock *)ctx[2]);
+		use_hooked((struct sock *)ctx[2]);
 	return 0;
 }
 
@@ -243,7 +259,16 @@ int
 owners_accepted_before_610(__u64 *ctx)
 {
 	if (ctx[4])
-		use((struct sock *)ctx[4]);
+		use_hooked((struct sock *)ctx[4]);
+	return 0;
+}
+
+/* struct sock *sk; another one may have its address soon */
+SEC("fentry/security_sk_free")
+int
+owners_freed(__u64 *ctx)
+{
+	forget_user(number((void *)ctx[0]));
 	return 0;
 }
 

@@ -2,8 +2,7 @@
 """The oracle of attribution: traffic of programs that know the truth, and the
 judge of what captures say of it.
 
-  run --log FILE --go FILE --program FILE [--only CASES] [--without CASES]
-      HUB FAR BOX
+  run --log FILE --go FILE --program FILE [--only CASES] HUB FAR BOX
       Makes sockets in the three network namespaces, says "ready", waits for
       the file --go, uses them and goes on to all other cases.
   judge --log FILE [--mode MODE] [--also LABEL] [--load LEAST [--cut]] CAPTURE
@@ -85,8 +84,7 @@ def run(args):
 
     def do(which, name, call, seen):
         which.case = f"{which.name}/{name}"
-        if args.only and not re.search(args.only, which.case) or \
-                args.without and re.search(args.without, which.case):
+        if args.only and not re.search(args.only, which.case):
             return
         log.case = which.case
         try:
@@ -175,7 +173,6 @@ def main():
     sub.add_argument("--go", required=True)
     sub.add_argument("--program", required=True)
     sub.add_argument("--only")
-    sub.add_argument("--without")
     sub.add_argument("hub")
     sub.add_argument("far")
     sub.add_argument("box")

@@ -282,12 +282,12 @@ with_request()
 	{
 		printf 'GET %s HTTP/1.1\r\nHost: localhost\r\n' "$path" >&3
 		printf 'Connection: close\r\n\r\n' >&3
-		timeout 10 "$@" <&3 3>&-
+		timeout $((10 * ${SLOW:-1})) "$@" <&3 3>&-
 	} 3<>"$scratch/request"
 }
 
 # In a shell of its own, as it becomes the program.
-client() { (in_ns "$A" timeout 20 "${inside[@]}" "$@"); }
+client() { (in_ns "$A" timeout $((20 * ${SLOW:-1})) "${inside[@]}" "$@"); }
 
 ask_openssl()
 {

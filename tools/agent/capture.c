@@ -57,6 +57,7 @@ share_maps(struct capture_bpf *skeleton, const struct owners *owners)
 	       sizeof(owners->selection));
 	skeleton->rodata->stack_size = owners->stack_size;
 	skeleton->rodata->sends_seen = owners->sends;
+	skeleton->rodata->users_apart = owners->apart;
 	return error;
 }
 
@@ -66,6 +67,8 @@ leave_out_owners(struct capture_bpf *skeleton)
 {
 	bpf_map__set_autocreate(skeleton->maps.owners, false);
 	bpf_map__set_autocreate(skeleton->maps.old_owners, false);
+	bpf_map__set_autocreate(skeleton->maps.users, false);
+	bpf_map__set_autocreate(skeleton->maps.users_lost, false);
 	bpf_map__set_autocreate(skeleton->maps.known, false);
 	bpf_map__set_autocreate(skeleton->maps.owner_events, false);
 	bpf_map__set_autocreate(skeleton->maps.wanted, false);

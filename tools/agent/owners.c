@@ -30,12 +30,14 @@
 #define EVENTS_SIZE   (256 * 1024U)
 #define STACK_SIZE    (16 * 1024U)
 #define PROCESSES_MAX (64 * 1024U)
+#define USERS_MAX     (64 * 1024U) /* sockets in use at once */
 
 /* What the kernel can do. */
 struct facts {
 	bool task_btf;	 /* the current task can be looked into */
 	bool cgroup;	 /* and asked for its cgroup, everywhere */
 	bool tracing;	 /* and socket storage be written from there */
+	bool apart;	 /* or who uses sockets be kept beside it */
 	bool trampoline; /* fentry and fexit */
 	bool received;	 /* sock_recv_length */
 	bool sent;	 /* sock_send_length */
@@ -164,7 +166,8 @@ ask_kernel(struct facts *facts)
 	if (btf == NULL)
 		return;
 	facts->tracing = has_function(btf, "bpf_sk_storage_tracing_allowed");
-	facts->trampoline = facts->tracing && try_trampoline(btf);
+	facts->trampoline = try_trampoline(btf);
+	facts->apart = !facts->tracing && facts->trampoline;
 	facts->received =
 	    facts->tracing &&
 	    btf__find_by_name_kind(btf, "btf_trace_sock_recv_length",
@@ -173,7 +176,7 @@ ask_kernel(struct facts *facts)
 		      btf__find_by_name_kind(btf, "btf_trace_sock_send_length",
 					     BTF_KIND_TYPEDEF) > 0;
 	facts->read =
-	    facts->tracing &&
+	    (facts->tracing || facts->apart) &&
 	    btf__find_by_name_kind(btf, "btf_trace_tcp_rcv_space_adjust",
 				   BTF_KIND_TYPEDEF) > 0;
 	facts->iterator =
@@ -209,6 +212,7 @@ choose(struct owners_bpf *skeleton, const struct facts *facts)
 				  accept && facts->accept_arguments == 2);
 	bpf_program__set_autoload(skeleton->progs.owners_accepted_before_610,
 				  accept && facts->accept_arguments == 4);
+	bpf_program__set_autoload(skeleton->progs.owners_freed, facts->apart);
 	bpf_program__set_autoload(skeleton->progs.owners_old, facts->iterator);
 	bpf_program__set_autoload(skeleton->progs.owners_processes, scan);
 	bpf_program__set_autoload(skeleton->progs.owners_holders, scan);
@@ -256,6 +260,10 @@ load(struct owners *owners, const struct facts *facts,
 	skeleton->rodata->task_btf = owners->task_btf;
 	skeleton->rodata->cgroup_known = owners->cgroup;
 	skeleton->rodata->stack_size = owners->stack_size;
+	owners->apart = facts->apart;
+	skeleton->rodata->users_apart = owners->apart;
+	if (owners->apart)
+		bpf_map__set_max_entries(skeleton->maps.users, USERS_MAX);
 	bpf_map__set_max_entries(skeleton->maps.owner_events, EVENTS_SIZE);
 	choose(skeleton, facts);
 	set_selection(skeleton, selection);
@@ -350,6 +358,13 @@ attach(struct owners *owners, int cgroup, struct failure *failure)
 			 &skeleton->links.owners_recvmsg4);
 	attach_to_cgroup(skeleton->progs.owners_recvmsg6, cgroup,
 			 &skeleton->links.owners_recvmsg6);
+	if (owners->apart) {
+		/* first: what stays behind a socket would name a wrong one */
+		try_attach(skeleton->progs.owners_freed,
+			   &skeleton->links.owners_freed);
+		if (skeleton->links.owners_freed == NULL)
+			return 0;
+	}
 	try_attach(skeleton->progs.owners_received,
 		   &skeleton->links.owners_received);
 	try_attach(skeleton->progs.owners_has_sent,
@@ -496,6 +511,10 @@ owners_map_fd(const struct owners *owners, const char *name)
 		return bpf_map__fd(owners->skeleton->maps.owners);
 	if (strcmp(name, "old_owners") == 0)
 		return bpf_map__fd(owners->skeleton->maps.old_owners);
+	if (strcmp(name, "users") == 0)
+		return bpf_map__fd(owners->skeleton->maps.users);
+	if (strcmp(name, "users_lost") == 0)
+		return bpf_map__fd(owners->skeleton->maps.users_lost);
 	if (strcmp(name, "known") == 0)
 		return bpf_map__fd(owners->skeleton->maps.known);
 	if (strcmp(name, "wanted") == 0)

@@ -15,6 +15,7 @@ struct owners {
 	bool cgroup;	     /* and ask for its cgroup */
 	uint32_t stack_size; /* of a task in the kernel */
 	bool sends;	     /* in all network namespaces are noted */
+	bool apart;	     /* who uses sockets is in the map "users" */
 	struct ebpftls_selection selection;
 };
 
