@@ -367,6 +367,7 @@ void
 pcap_ebpftls_end_dumps(struct pcap_ebpftls *handle)
 {
 	read_secrets(handle, pcap_ebpftls_monotonic());
+	pcap_ebpftls_last_journal(handle);
 	ebpftls_savefiles_close(&handle->savefiles);
 	pcap_ebpftls_end_journal(handle);
 	forget_secrets(&handle->savefiles);
