@@ -273,9 +273,23 @@ distance(const char *name, const char *from)
 	return (here.number + NUMBERS - there.number) % NUMBERS;
 }
 
+/* Files of earlier captures may lie there. One is begun when the last ends. */
+static bool
+is_later(DIR *folder, const char *name, const struct stat *last)
+{
+	const struct timespec *then = &last->st_mtim;
+	struct stat status;
+
+	return fstatat(dirfd(folder), name, &status, AT_SYMLINK_NOFOLLOW) ==
+		   0 &&
+	       (status.st_mtim.tv_sec > then->tv_sec ||
+		(status.st_mtim.tv_sec == then->tv_sec &&
+		 status.st_mtim.tv_nsec >= then->tv_nsec));
+}
+
 /* The name of the nearest file, in NAME_MAX + 1 bytes; "": there is none. */
 static void
-find_next(DIR *folder, const char *from, char *nearest)
+find_next(DIR *folder, const char *from, const struct stat *last, char *nearest)
 {
 	unsigned long least = NUMBERS / 2;
 	const struct dirent *entry;
@@ -284,7 +298,8 @@ find_next(DIR *folder, const char *from, char *nearest)
 	while ((entry = readdir(folder)) != NULL) {
 		const unsigned long far = distance(entry->d_name, from);
 
-		if (far > 0 && far < least) {
+		if (far > 0 && far < least &&
+		    is_later(folder, entry->d_name, last)) {
 			least = far;
 			strcpy(nearest, entry->d_name);
 		}
@@ -333,13 +348,16 @@ ebpftls_target_next(struct ebpftls_target *next,
 	const char *from = basename(target->path);
 	const int length = (int)(from - target->path);
 	char name[NAME_MAX + 1], path[PATH_MAX];
+	struct stat last;
 	DIR *folder;
 
+	if (fstat(target->held, &last) != 0)
+		return false;
 	snprintf(path, sizeof(path), "%.*s", length, target->path);
 	folder = opendir(path);
 	if (folder == NULL)
 		return false;
-	find_next(folder, from, name);
+	find_next(folder, from, &last, name);
 	closedir(folder);
 	return name[0] != '\0' &&
 	       snprintf(path, sizeof(path), "%.*s%s", length, target->path,

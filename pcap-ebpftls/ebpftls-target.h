@@ -25,7 +25,8 @@ bool ebpftls_target_find(struct ebpftls_target *target, const char *device);
 
 /*
  * The file that dumpcap has begun after this one, of which the name has a
- * higher number: the first such file there is. It may be complete by now.
+ * higher number: the first such file that was written later. It may be complete
+ * by now.
  */
 bool ebpftls_target_next(struct ebpftls_target *next,
 			 const struct ebpftls_target *target,

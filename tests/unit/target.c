@@ -285,6 +285,16 @@ goes_on(struct ebpftls_target *target, const char *name)
 	return check(strcmp(next.path, want) == 0) && check(next.one_of_many);
 }
 
+static bool
+put_back(const char *name)
+{
+	const struct timespec times[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	char old[160];
+
+	snprintf(old, sizeof(old), "%s/%s", folder, name);
+	return utimensat(AT_FDCWD, old, times, 0) == 0;
+}
+
 /* Whatever else lies there, files are taken in the order of their numbers. */
 static void
 test_series(void)
@@ -308,6 +318,16 @@ test_series(void)
 	for (size_t i = 1; i < sizeof(names) / sizeof(names[0]); i++)
 		put_file(names[i], "Dumpcap");
 	close(fd);
+	/* of an earlier capture */
+	check(put_back(names[1]));
+	check(goes_on(&target, names[2]));
+	ebpftls_target_free(&target);
+	fd =
+	    open(strcat(strcat(strcpy(path, folder), "/"), names[0]), O_WRONLY);
+	check(ebpftls_target_find(&target, DEVICE));
+	close(fd);
+	put_file(names[1], "Dumpcap");
+	put_file(names[2], "Dumpcap");
 	check(goes_on(&target, names[1]) && target.fd == -1);
 	fd =
 	    open(strcat(strcpy(path, folder), "/a_00012_20261121115900.pcapng"),
