@@ -9,5 +9,6 @@ $| = 1;
 my $savefile = pcap_dump_open($capture, "file");
 pcap_loop($capture, -1, sub {
 	pcap_dump($savefile, $_[1], $_[2]);
+	pcap_dump_flush($savefile);
 	print "packet of $_[1]{len}\n";
 }, 0);
