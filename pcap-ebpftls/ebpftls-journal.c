@@ -171,7 +171,23 @@ seal(const struct output *output)
 		ebpftls_seal(&seal);
 }
 
-/* Those of before a fork are the parent's. */
+/* Of this process. */
+static bool
+any_in_use(void)
+{
+	const struct output *output = outputs;
+
+	while (output != NULL &&
+	       (output->users == 0 || output->process != getpid()))
+		output = output->next;
+	return output != NULL;
+}
+
+/*
+ * Another interface may have packets in a file for which it has not begun its
+ * journal yet: so the last one to end seals all. Those of before a fork are the
+ * parent's.
+ */
 void
 ebpftls_journals_seal(void)
 {
@@ -179,11 +195,7 @@ ebpftls_journals_seal(void)
 
 	ebpftls_journals_prune();
 	pthread_mutex_lock(&lock);
-	while (*link != NULL) {
-		if ((*link)->users > 0) {
-			link = &(*link)->next;
-			continue;
-		}
+	while (!any_in_use() && *link != NULL) {
 		if ((*link)->process == getpid())
 			seal(*link);
 		take(link);

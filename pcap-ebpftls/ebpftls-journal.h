@@ -14,7 +14,7 @@
 
 /*
  * Creates the journal of an interface of this file, which is sealed when all
- * of its journals have been closed. NULL with errno set.
+ * journals have been closed. NULL with errno set.
  */
 FILE *ebpftls_journal_open(const struct ebpftls_target *target);
 
@@ -25,8 +25,8 @@ void ebpftls_journal_close(FILE *file, const struct ebpftls_target *target);
 void ebpftls_journals_prune(void);
 
 /*
- * Seals the files of which all journals have been closed. One that cannot be
- * stays as it is, and its journals beside it.
+ * Seals the files, if all journals have been closed. One that cannot be stays
+ * as it is, and its journals beside it.
  */
 void ebpftls_journals_seal(void);
 

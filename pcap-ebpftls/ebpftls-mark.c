@@ -15,9 +15,6 @@
 #define SLOT_EMPTY SLOTS
 #define SLOT_NONE  (SLOTS + 1)
 
-/* Of a packet: its headers, and where a connection has got to. */
-#define CHECKED 128
-
 struct slot {
 	uint32_t size;
 	uint8_t bytes[SLOT_SIZE];
@@ -61,7 +58,9 @@ sum(const uint8_t *bytes, size_t size)
 uint32_t
 ebpftls_mark_check(const uint8_t *bytes, uint32_t caplen)
 {
-	return (uint32_t)(sum(bytes, caplen < CHECKED ? caplen : CHECKED) >>
+	return (uint32_t)(sum(bytes, caplen < EBPFTLS_MARK_CHECKED
+					 ? caplen
+					 : EBPFTLS_MARK_CHECKED) >>
 			  32);
 }
 

@@ -42,6 +42,9 @@ struct ebpftls_marked {
 bool ebpftls_slots_read(struct ebpftls_slots *slots, const uint8_t *block,
 			size_t size, struct ebpftls_marked *marked);
 
+/* Of a packet: its headers, and where a connection has got to. */
+#define EBPFTLS_MARK_CHECKED 128
+
 /* Tells packets apart that have the same time and lengths. */
 uint32_t ebpftls_mark_check(const uint8_t *bytes, uint32_t caplen);
 

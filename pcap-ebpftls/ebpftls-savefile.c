@@ -49,6 +49,8 @@ struct ebpftls_savefile {
 	uint64_t begun;		       /* wall clock */
 	struct ebpftls_naming *naming; /* or NULL */
 	struct ebpftls_slots *slots;   /* of a journal, or NULL */
+	/* whose secrets were written last, of a packet that was there before */
+	uint8_t repeated[EBPFTLS_RANDOM_SIZE];
 
 	struct held *head;
 	struct held **tail;
@@ -686,20 +688,14 @@ look_at(struct ebpftls_savefile *save, const struct ebpftls_record *record,
 	return &last->need;
 }
 
-void
-ebpftls_savefile_packet(struct ebpftls_savefile *save,
-			const struct ebpftls_record *given,
-			const uint8_t *bytes, uint64_t now)
+static void
+put_packet(struct ebpftls_savefile *save, const struct ebpftls_record *given,
+	   const uint8_t *bytes, const struct ebpftls_need *need)
 {
-	struct ebpftls_savefiles *files = save->files;
 	struct ebpftls_output *output = &save->output;
 	struct ebpftls_record record = *given;
-	const struct ebpftls_need *need;
 
-	ebpftls_savefiles_lock(files);
-	files->now = now;
 	free_all(&save->spent);
-	need = look_at(save, &record, bytes);
 	name_owners(save, &record);
 	if (save->slots != NULL)
 		ebpftls_slots_mark(save->slots, &record, bytes);
@@ -712,9 +708,47 @@ ebpftls_savefile_packet(struct ebpftls_savefile *save,
 		release(save, false);
 	}
 	if (output->blocks.size >= EBPFTLS_OUTPUT_SIZE ||
-	    now >= output->since + OUTPUT_AGE)
+	    save->files->now >= output->since + OUTPUT_AGE)
 		ebpftls_output_write(output);
 	ebpftls_output_report(output);
+}
+
+void
+ebpftls_savefile_packet(struct ebpftls_savefile *save,
+			const struct ebpftls_record *record,
+			const uint8_t *bytes, uint64_t now)
+{
+	struct ebpftls_savefiles *files = save->files;
+
+	ebpftls_savefiles_lock(files);
+	files->now = now;
+	put_packet(save, record, bytes, look_at(save, record, bytes));
+	ebpftls_savefiles_unlock(files);
+}
+
+struct ebpftls_need
+ebpftls_savefiles_need(const struct ebpftls_savefiles *files)
+{
+	return files->last.need;
+}
+
+void
+ebpftls_savefile_again(struct ebpftls_savefile *save,
+		       const struct ebpftls_record *record,
+		       const uint8_t *bytes, const struct ebpftls_need *need,
+		       uint64_t now)
+{
+	struct ebpftls_savefiles *files = save->files;
+
+	ebpftls_savefiles_lock(files);
+	files->now = now;
+	/* once for the packets of a handshake, if no others are between them */
+	if (need->labels != 0 &&
+	    memcmp(need->random, save->repeated, EBPFTLS_RANDOM_SIZE) != 0) {
+		memcpy(save->repeated, need->random, EBPFTLS_RANDOM_SIZE);
+		repeat(save, need->random);
+	}
+	put_packet(save, record, bytes, need);
 	ebpftls_savefiles_unlock(files);
 }
 

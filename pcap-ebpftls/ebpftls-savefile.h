@@ -97,6 +97,19 @@ void ebpftls_savefile_packet(struct ebpftls_savefile *save,
 			     const struct ebpftls_record *record,
 			     const uint8_t *bytes, uint64_t now);
 
+/* What the packet needs that was given last to any of them. */
+struct ebpftls_need
+ebpftls_savefiles_need(const struct ebpftls_savefiles *files);
+
+/*
+ * Writes into a journal a packet that another one was given before, with what
+ * it needed then. Of its bytes the first EBPFTLS_MARK_CHECKED do.
+ */
+void ebpftls_savefile_again(struct ebpftls_savefile *save,
+			    const struct ebpftls_record *record,
+			    const uint8_t *bytes,
+			    const struct ebpftls_need *need, uint64_t now);
+
 /* The size that the file has when all that was given is written. */
 int64_t ebpftls_savefile_tell(const struct ebpftls_savefile *save);
 

@@ -9,6 +9,7 @@
 #include "ebpftls-target.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -26,6 +27,9 @@
 /* Descriptors among which dumpcap's is. */
 #define FIRST 3
 #define LAST  1024
+
+/* After so many files, the numbers of dumpcap's -b begin again. */
+#define NUMBERS 100000UL
 
 /* --- the process ---------------------------------------------------------- */
 
@@ -100,25 +104,40 @@ is_output(int fd, struct stat *status)
 	       S_ISREG(status->st_mode) && status->st_nlink == 1;
 }
 
-/* NAME_00001_20261121120000.pcapng, or with the numbers the other way round. */
+/*
+ * NAME_00001_20261121120000.pcapng, or with the numbers the other way round:
+ * where the first number begins, which of the two counts, and what follows.
+ */
+struct series {
+	size_t name;
+	unsigned long number;
+	const char *suffix;
+};
+
 static bool
-is_numbered(const char *path)
+is_numbered(const char *path, struct series *series)
 {
 	const char *name = basename(path), *end = strrchr(name, '.');
-	int groups = 0;
+	size_t shortest = SIZE_MAX;
 
 	if (end == NULL)
 		end = name + strlen(name);
-	while (groups < 2) {
+	series->suffix = end;
+	for (int groups = 0; groups < 2; groups++) {
 		const char *at = end;
 
 		while (at > name && isdigit((unsigned char)at[-1]))
 			at--;
 		if (at == end || at == name || at[-1] != '_')
 			return false;
+		/* the other one is the time */
+		if ((size_t)(end - at) < shortest) {
+			shortest = (size_t)(end - at);
+			series->number = strtoul(at, NULL, 10);
+		}
 		end = at - 1;
-		groups++;
 	}
+	series->name = (size_t)(end - name);
 	return true;
 }
 
@@ -202,6 +221,7 @@ static bool
 look_at(int fd, const char *device, struct ebpftls_target *target)
 {
 	struct stat status;
+	struct series series;
 
 	if (!is_output(fd, &status) || is_standard(&status))
 		return false;
@@ -215,7 +235,7 @@ look_at(int fd, const char *device, struct ebpftls_target *target)
 	if (target->path == NULL)
 		return false;
 	if (is_for(device, target)) {
-		target->one_of_many = is_numbered(target->path);
+		target->one_of_many = is_numbered(target->path, &series);
 		return true;
 	}
 	ebpftls_target_free(target);
@@ -235,6 +255,114 @@ ebpftls_target_find(struct ebpftls_target *target, const char *device)
 	if (has_parent())
 		ebpftls_target_free(target);
 	return target->path != NULL;
+}
+
+/* --- the next file ---------------------------------------------------------
+ */
+
+/* How far a file's number is behind that of another; 0: it is not of those. */
+static unsigned long
+distance(const char *name, const char *from)
+{
+	struct series here, there;
+
+	if (!is_numbered(name, &here) || !is_numbered(from, &there) ||
+	    here.name != there.name || strncmp(name, from, here.name) != 0 ||
+	    strcmp(here.suffix, there.suffix) != 0)
+		return 0;
+	return (here.number + NUMBERS - there.number) % NUMBERS;
+}
+
+/* Files of earlier captures may lie there. One is begun when the last ends. */
+static bool
+is_later(DIR *folder, const char *name, const struct stat *last)
+{
+	const struct timespec *then = &last->st_mtim;
+	struct stat status;
+
+	return fstatat(dirfd(folder), name, &status, AT_SYMLINK_NOFOLLOW) ==
+		   0 &&
+	       (status.st_mtim.tv_sec > then->tv_sec ||
+		(status.st_mtim.tv_sec == then->tv_sec &&
+		 status.st_mtim.tv_nsec >= then->tv_nsec));
+}
+
+/* The name of the nearest file, in NAME_MAX + 1 bytes; "": there is none. */
+static void
+find_next(DIR *folder, const char *from, const struct stat *last, char *nearest)
+{
+	unsigned long least = NUMBERS / 2;
+	const struct dirent *entry;
+
+	nearest[0] = '\0';
+	while ((entry = readdir(folder)) != NULL) {
+		const unsigned long far = distance(entry->d_name, from);
+
+		if (far > 0 && far < least &&
+		    is_later(folder, entry->d_name, last)) {
+			least = far;
+			strcpy(nearest, entry->d_name);
+		}
+	}
+}
+
+/* Dumpcap's descriptor of a file, or -1. */
+static int
+descriptor_of(const struct stat *file)
+{
+	struct stat status;
+
+	for (int fd = FIRST; fd < LAST; fd++)
+		if (is_output(fd, &status) &&
+		    is_same(&status, file->st_dev, file->st_ino))
+			return fd;
+	return -1;
+}
+
+static bool
+take_next(struct ebpftls_target *next, const char *path, const char *device)
+{
+	struct stat status;
+
+	if (lstat(path, &status) != 0 || !S_ISREG(status.st_mode) ||
+	    status.st_nlink != 1 || status.st_uid != geteuid())
+		return false;
+	*next = (struct ebpftls_target){
+		.path = strdup(path),
+		.fd = descriptor_of(&status),
+		.held = -1,
+		.device = status.st_dev,
+		.inode = status.st_ino,
+		.one_of_many = true,
+	};
+	if (next->path != NULL && is_for(device, next))
+		return true;
+	ebpftls_target_free(next);
+	return false;
+}
+
+bool
+ebpftls_target_next(struct ebpftls_target *next,
+		    const struct ebpftls_target *target, const char *device)
+{
+	const char *from = basename(target->path);
+	const int length = (int)(from - target->path);
+	char name[NAME_MAX + 1], path[PATH_MAX];
+	struct stat last;
+	DIR *folder;
+
+	if (fstat(target->held, &last) != 0)
+		return false;
+	snprintf(path, sizeof(path), "%.*s", length, target->path);
+	folder = opendir(path);
+	if (folder == NULL)
+		return false;
+	find_next(folder, from, &last, name);
+	closedir(folder);
+	return name[0] != '\0' &&
+	       snprintf(path, sizeof(path), "%.*s%s", length, target->path,
+			name) < (int)sizeof(path) &&
+	       take_next(next, path, device);
 }
 
 void

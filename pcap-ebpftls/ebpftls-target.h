@@ -11,7 +11,7 @@
 
 struct ebpftls_target {
 	char *path;
-	int fd;	  /* dumpcap's */
+	int fd;	  /* dumpcap's; -1: it has been closed */
 	int held; /* ours: as long as it is open, no other file is this inode */
 	uint64_t device;
 	uint64_t inode;
@@ -22,6 +22,15 @@ struct ebpftls_target {
 
 /* All zero if there is none; to be freed. */
 bool ebpftls_target_find(struct ebpftls_target *target, const char *device);
+
+/*
+ * The file that dumpcap has begun after this one, of which the name has a
+ * higher number: the first such file that was written later. It may be complete
+ * by now.
+ */
+bool ebpftls_target_next(struct ebpftls_target *next,
+			 const struct ebpftls_target *target,
+			 const char *device);
 
 void ebpftls_target_free(struct ebpftls_target *target);
 

@@ -369,6 +369,7 @@ void
 pcap_ebpftls_end_dumps(struct pcap_ebpftls *handle)
 {
 	read_secrets(handle, pcap_ebpftls_monotonic());
+	pcap_ebpftls_last_journal(handle);
 	ebpftls_savefiles_close(&handle->savefiles);
 	pcap_ebpftls_end_journal(handle);
 	forget_secrets(&handle->savefiles);
@@ -444,6 +445,27 @@ ebpftls_dump_continues(pcap_t *p, FILE *file, bpf_u_int32 magic)
 	       magic == SECTION_HEADER && fseek(file, 0, SEEK_END) == 0;
 }
 
+/*
+ * Whether this is the packet that was delivered last, or a copy of it, which is
+ * what Perl's and Python's modules hand to a script. Any other is one that the
+ * application has made or kept.
+ */
+static bool
+is_current(const struct pcap_ebpftls *handle, const struct pcap_pkthdr *h,
+	   const u_char *sp)
+{
+	const struct pcap_ebpftls_current *current = &handle->current;
+	const struct pcap_pkthdr *header = &current->header;
+
+	if (current->bytes == NULL)
+		return false;
+	return sp == current->bytes ||
+	       (h->ts.tv_sec == header->ts.tv_sec &&
+		h->ts.tv_usec == header->ts.tv_usec &&
+		h->caplen == header->caplen && h->len == header->len &&
+		memcmp(sp, current->bytes, h->caplen) == 0);
+}
+
 int
 ebpftls_dump(FILE *file, const struct pcap_pkthdr *h, const u_char *sp)
 {
@@ -461,8 +483,7 @@ ebpftls_dump(FILE *file, const struct pcap_pkthdr *h, const u_char *sp)
 		.len = h->len,
 	};
 	handle = ebpftls_savefile_context(save);
-	/* else it is one that the application has made or kept */
-	if (handle != NULL && sp == handle->current.bytes) {
+	if (handle != NULL && is_current(handle, h, sp)) {
 		record.direction = handle->current.direction;
 		record.dropped = handle->current.dropped;
 		record.sender = handle->current.sender;

@@ -14,6 +14,7 @@
 #include "ebpftls-names.h"
 #include "ebpftls-order.h"
 #include "ebpftls-pages.h"
+#include "ebpftls-recent.h"
 #include "ebpftls-savefile.h"
 #include "ebpftls-secrets.h"
 #include "ebpftls-target.h"
@@ -24,7 +25,8 @@
 
 /* The packet that the application's callback has in hand. */
 struct pcap_ebpftls_current {
-	const u_char *bytes;
+	const u_char *bytes; /* NULL: there is none */
+	struct pcap_pkthdr header;
 	uint8_t direction;		      /* of epb_flags */
 	uint32_t dropped;		      /* since the packet before it */
 	const struct ebpftls_owner *sender;   /* NULL: nobody here */
@@ -38,6 +40,10 @@ struct pcap_ebpftls_journal {
 	FILE *file; /* NULL: there is no journal */
 	struct ebpftls_savefile *save;
 	uint64_t flushed; /* monotonic */
+
+	/* what may not be written yet, if another file may follow and another
+	 * thread writes them; or NULL */
+	struct ebpftls_recent *recent;
 };
 
 struct pcap_ebpftls {
@@ -122,7 +128,8 @@ void pcap_ebpftls_journal(pcap_t *p, const struct pcap_pkthdr *header,
 			  const u_char *bytes);
 void pcap_ebpftls_flush_journal(struct pcap_ebpftls *handle);
 
-/* When all savefiles have been closed. */
+/* At the capture's end, before savefiles are closed; and after. */
+void pcap_ebpftls_last_journal(struct pcap_ebpftls *handle);
 void pcap_ebpftls_end_journal(struct pcap_ebpftls *handle);
 
 /* Ends all savefiles and the key log. */

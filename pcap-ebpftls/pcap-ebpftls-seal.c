@@ -107,9 +107,17 @@ look(pcap_t *p)
 	if (ebpftls_target_find(target, p->opt.device) &&
 	    pcap_ebpftls_take_secrets(handle) == 0)
 		begin(p);
-	/* packets that a thread delivers are written some time later */
-	if (gettid() != getpid())
-		target->one_of_many = false;
+}
+
+/* Packets that a thread delivers are written some time later. */
+static void
+look_for_threads(struct pcap_ebpftls_journal *journal)
+{
+	if (gettid() == getpid() || !journal->target.one_of_many)
+		return;
+	journal->recent = ebpftls_recent_new();
+	/* without, all that is known is which packets the first one has */
+	journal->target.one_of_many = journal->recent != NULL;
 }
 
 /* One that has savefiles of ours is no dumpcap. */
@@ -121,8 +129,33 @@ pcap_ebpftls_begin_journal(pcap_t *p)
 	if (handle->journal.looked)
 		return;
 	handle->journal.looked = true;
-	if (is_wanted(handle) && handle->savefiles.first == NULL)
+	if (is_wanted(handle) && handle->savefiles.first == NULL) {
 		look(p);
+		look_for_threads(&handle->journal);
+	}
+}
+
+/*
+ * Where another thread writes, each file that has been begun gets marks also of
+ * what may have waited then. Those that were not in it are passed over.
+ */
+static void
+go_on(pcap_t *p)
+{
+	struct pcap_ebpftls *handle = p->priv;
+	struct pcap_ebpftls_journal *journal = &handle->journal;
+	struct ebpftls_target next;
+
+	while (!ebpftls_target_is(&journal->target) &&
+	       ebpftls_target_next(&next, &journal->target, p->opt.device)) {
+		end(journal);
+		journal->target = next;
+		begin(p);
+		if (journal->save != NULL)
+			ebpftls_recent_mark(journal->recent, journal->save,
+					    handle->now);
+	}
+	ebpftls_journals_prune();
 }
 
 /* Dumpcap has gone on to another file. */
@@ -131,6 +164,10 @@ change(pcap_t *p)
 {
 	struct pcap_ebpftls *handle = p->priv;
 
+	if (handle->journal.recent != NULL) {
+		go_on(p);
+		return;
+	}
 	end(&handle->journal);
 	ebpftls_journals_prune();
 	look(p);
@@ -153,6 +190,9 @@ mark(pcap_t *p, const struct pcap_pkthdr *header, const u_char *bytes)
 
 	ebpftls_savefile_packet(handle->journal.save, &record, bytes,
 				handle->now);
+	if (handle->journal.recent != NULL)
+		ebpftls_recent_add(handle->journal.recent, &record, bytes,
+				   ebpftls_savefiles_need(&handle->savefiles));
 }
 
 void
@@ -169,8 +209,8 @@ pcap_ebpftls_journal(pcap_t *p, const struct pcap_pkthdr *header,
 }
 
 /*
- * Where it is not known in which file a packet goes, the journal ends with the
- * file: what is delivered after that goes into another one.
+ * Without numbers in its name, the journal ends with the file: what is
+ * delivered after that goes nowhere.
  */
 static void
 end_with_file(struct pcap_ebpftls_journal *journal)
@@ -195,6 +235,16 @@ pcap_ebpftls_flush_journal(struct pcap_ebpftls *handle)
 	journal->flushed = handle->now;
 	ebpftls_savefile_flush(journal->save);
 	end_with_file(journal);
+}
+
+void
+pcap_ebpftls_last_journal(struct pcap_ebpftls *handle)
+{
+	/* threads of dumpcap have written all by now */
+	if (handle->journal.recent != NULL)
+		go_on(handle->pcap);
+	ebpftls_recent_free(handle->journal.recent);
+	handle->journal.recent = NULL;
 }
 
 void

@@ -414,6 +414,7 @@ make_packet(pcap_t *p, struct ebpftls_ring *ring, struct pcap_pkthdr *header,
 	header->len = packet.len;
 	*bytes = packet.bytes;
 	handle->current.bytes = packet.bytes;
+	handle->current.header = *header;
 	handle->current.direction = ring->frame.pkttype == PACKET_OUTGOING
 					? DIRECTION_OUT
 					: DIRECTION_IN;
@@ -476,6 +477,8 @@ read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user, bool *more)
 		}
 	}
 	ebpftls_order_end(order);
+	if (order->current == NULL)
+		handle->current.bytes = NULL;
 	pcap_ebpftls_flush_journal(handle);
 	ebpftls_wait_until(&handle->wait,
 			   ebpftls_savefiles_due(&handle->savefiles));

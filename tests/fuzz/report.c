@@ -37,6 +37,14 @@ look_at(const struct connection *connection)
 		(connection->kind == CONNECTION_TLS && result->client_hello));
 }
 
+static void
+take(void *context, const struct connection *connection)
+{
+	(void)context;
+	require(connection->told);
+	look_at(connection);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
@@ -45,16 +53,16 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	const struct connection *at;
 	char *text = NULL;
 	size_t length;
-	FILE *to;
+	struct table table = { 0 };
 
 	require(write(fd, bytes, size) == (ssize_t)size);
 	lseek(fd, 0, SEEK_SET);
-	inspect(&inspection, fd, LIMIT);
+	inspect(&inspection, fd, LIMIT, take, NULL);
 	for (at = inspection.list; at != NULL; at = at->next)
 		look_at(at);
-	to = open_memstream(&text, &length);
-	table_write(to, &inspection, false);
-	fclose(to);
+	table.to = open_memstream(&text, &length);
+	table_write(&table, &inspection);
+	fclose(table.to);
 	for (size_t i = 0; i < length; i++)
 		require(text[i] == '\n' || (text[i] >= ' ' && text[i] <= '~'));
 	free(text);

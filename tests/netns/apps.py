@@ -1,6 +1,7 @@
-"""What a capture program likes to see on lo: HTTP, DNS, SIP, UDP."""
+"""What a capture program likes to see on lo: HTTP, HTTPS, DNS, SIP, UDP."""
 
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -8,21 +9,36 @@ import time
 from netns.net import inside
 
 HTTP_PORTS, DNS_PORT, SIP_PORT, UDP_PORT = (80, 8080), 53, 5060, 9999
+HTTPS_PORT = 8443
 PAUSE = 0.05
 HOST = "127.0.0.1"
 
 
-def http_server(listener):
+def as_it_is(connection, **_):
+    return connection
+
+
+def tls(protocol):
+    """Wraps connections in TLS that does without a certificate."""
+    context = ssl.SSLContext(protocol)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("AECDH-AES128-SHA:@SECLEVEL=0")
+    return context.wrap_socket
+
+
+def http_server(listener, wrap=as_it_is):
     while True:
         client, _ = listener.accept()
-        with client:
+        with wrap(client, server_side=True) as client:
             client.recv(1000)
             client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
                            b"Content-Length: 15\r\n\r\nebpftls-answer\n")
 
 
-def http_client(port):
-    with socket.create_connection((HOST, port)) as server:
+def http_client(port, wrap=as_it_is):
+    with wrap(socket.create_connection((HOST, port))) as server:
         server.sendall(b"GET /ebpftls-page HTTP/1.1\r\nHost: test.example\r\n"
                        b"User-Agent: ebpftls-test\r\n\r\n")
         while server.recv(1000):
@@ -70,6 +86,7 @@ def sip(first, number):
 def ask_everything(number):
     for port in HTTP_PORTS:
         http_client(port)
+    http_client(HTTPS_PORT, tls(ssl.PROTOCOL_TLS_CLIENT))
     ask(DNS_PORT, dns_query(number))
     ask(SIP_PORT, sip(f"INVITE sip:b@{HOST} SIP/2.0", number))
     ask(UDP_PORT, b"hello %d" % number)
@@ -83,6 +100,8 @@ def serve(ns):
     with inside(ns):
         for port in HTTP_PORTS:
             start(http_server, socket.create_server((HOST, port)))
+        start(http_server, socket.create_server((HOST, HTTPS_PORT)),
+              tls(ssl.PROTOCOL_TLS_SERVER))
         for port, make in ((DNS_PORT, dns_answer),
                            (SIP_PORT, lambda _: sip("SIP/2.0 200 OK", 0)),
                            (UDP_PORT, lambda request: request)):

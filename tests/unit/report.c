@@ -147,23 +147,38 @@ put_secrets_but(int but)
 }
 
 static void
-report(size_t limit)
+tell(void *context, const struct connection *connection)
+{
+	struct table *table = context;
+
+	table_line(table, connection);
+	fputs("told\n", table->to);
+}
+
+static void
+report_as(size_t limit, bool live)
 {
 	const int fd = memfd_create("report", MFD_CLOEXEC);
 	struct inspection inspection;
+	struct table table = { 0 };
 	size_t size;
-	FILE *file;
 
 	if (write(fd, blocks.bytes, blocks.size) != (ssize_t)blocks.size)
 		abort();
 	lseek(fd, 0, SEEK_SET);
 	free(text);
-	why = inspect(&inspection, fd, limit);
-	file = open_memstream(&text, &size);
-	good = table_write(file, &inspection, false);
-	fclose(file);
+	table.to = open_memstream(&text, &size);
+	why = inspect(&inspection, fd, limit, live ? tell : NULL, &table);
+	good = table_write(&table, &inspection);
+	fclose(table.to);
 	inspection_free(&inspection);
 	close(fd);
+}
+
+static void
+report(size_t limit)
+{
+	report_as(limit, false);
 }
 
 /* Whether the report has this text; the addresses are always the same. */
@@ -192,6 +207,23 @@ all(void)
 	report(16);
 	check(good && why == NULL);
 	check(says("ok          " LINE "\n1 TLS connection: 1 ok\n"));
+}
+
+/* As soon as both ends have closed it. */
+static void
+told(void)
+{
+	begin();
+	put_secrets_but(SECRETS);
+	put_packets(1, PACKETS);
+	report_as(16, true);
+	check(good && why == NULL);
+	check(says("ok          " LINE "\ntold\n1 TLS connection: 1 ok\n"));
+	begin();
+	put_secrets_but(SECRETS);
+	put_packets(1, PACKETS / 2);
+	report_as(16, true);
+	check(strstr(text, "told") == NULL && says(LINE "\n"));
 }
 
 static void
@@ -565,6 +597,7 @@ unreadable(void)
 
 static const struct check_case cases[] = {
 	{ "all keys are there", all },
+	{ "told when it ends", told },
 	{ "no keys", none },
 	{ "one key is missing", one_missing },
 	{ "one bit of a key is wrong", one_wrong },

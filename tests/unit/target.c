@@ -264,6 +264,105 @@ test_likely(void)
 	check(!is_found_by((char *[]){ "dumpcap", "likely", "-Z", NULL }));
 }
 
+/* A file of a series, complete: others write no more. */
+static void
+put_file(const char *name, const char *writer)
+{
+	close(begin(name, writer, (const char *const[]){ DEVICE, NULL }));
+}
+
+static bool
+goes_on(struct ebpftls_target *target, const char *name)
+{
+	struct ebpftls_target next;
+	char want[160];
+
+	snprintf(want, sizeof(want), "%s/%s", folder, name);
+	if (!ebpftls_target_next(&next, target, DEVICE))
+		return false;
+	ebpftls_target_free(target);
+	*target = next;
+	return check(strcmp(next.path, want) == 0) && check(next.one_of_many);
+}
+
+static bool
+put_back(const char *name)
+{
+	const struct timespec times[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	char old[160];
+
+	snprintf(old, sizeof(old), "%s/%s", folder, name);
+	return utimensat(AT_FDCWD, old, times, 0) == 0;
+}
+
+/* Whatever else lies there, files are taken in the order of their numbers. */
+static void
+test_series(void)
+{
+	static const char *const names[] = {
+		"a_00009_20261121120000.pcapng",
+		"a_00010_20261121120000.pcapng",
+		"a_00012_20261121115900.pcapng",
+		"a_00008_20261121120000.pcapng",
+		"b_00011_20261121120000.pcapng",
+		"a_00011_20261121120000.pcap",
+		"a_00011_20261121120000.pcapng.unsealed-0",
+		"a_00011.pcapng",
+	};
+	struct ebpftls_target target;
+	int fd =
+	    begin(names[0], "Dumpcap", (const char *const[]){ DEVICE, NULL });
+
+	check(ebpftls_target_find(&target, DEVICE) && target.one_of_many);
+	check(!goes_on(&target, ""));
+	for (size_t i = 1; i < sizeof(names) / sizeof(names[0]); i++)
+		put_file(names[i], "Dumpcap");
+	close(fd);
+	/* of an earlier capture */
+	check(put_back(names[1]));
+	check(goes_on(&target, names[2]));
+	ebpftls_target_free(&target);
+	fd =
+	    open(strcat(strcat(strcpy(path, folder), "/"), names[0]), O_WRONLY);
+	check(ebpftls_target_find(&target, DEVICE));
+	close(fd);
+	put_file(names[1], "Dumpcap");
+	put_file(names[2], "Dumpcap");
+	check(goes_on(&target, names[1]) && target.fd == -1);
+	fd =
+	    open(strcat(strcpy(path, folder), "/a_00012_20261121115900.pcapng"),
+		 O_WRONLY);
+	check(goes_on(&target, names[2]) && target.fd == fd &&
+	      ebpftls_target_is(&target));
+	check(!goes_on(&target, ""));
+	close(fd);
+	put_file("a_00013_20261121120000.pcapng", "tcpdump");
+	check(!goes_on(&target, ""));
+	unlink(path);
+	ebpftls_target_free(&target);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+		unlink(path);
+	}
+}
+
+/* After 99999 comes 00000; and the time may stand first. */
+static void
+test_series_again(void)
+{
+	struct ebpftls_target target;
+	int fd = begin("a_20261121120000_99999", "Dumpcap",
+		       (const char *const[]){ DEVICE, NULL });
+
+	check(ebpftls_target_find(&target, DEVICE));
+	put_file("a_20261121120001_00000", "Dumpcap");
+	check(goes_on(&target, "a_20261121120001_00000"));
+	unlink(path);
+	ebpftls_target_free(&target);
+	snprintf(path, sizeof(path), "%s/a_20261121120000_99999", folder);
+	end(fd);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -276,6 +375,8 @@ main(int argc, char **argv)
 		{ "target: standard output", test_standard },
 		{ "target: renamed", test_renamed },
 		{ "target: numbers in the name", test_numbers },
+		{ "target: the next of a series", test_series },
+		{ "target: numbers begin again", test_series_again },
 		{ "target: started by tshark", test_parent },
 		{ "target: likely", test_likely },
 		{ NULL, NULL },

@@ -73,7 +73,7 @@ help(const struct command *self)
 	for (const struct option_row *row = self->options; row->letters; row++)
 		explain(row);
 	explain(&help_row);
-	exit(EXIT_SUCCESS);
+	exit(fflush(stdout) == 0 ? EXIT_SUCCESS : self->failed);
 }
 
 /* What getopt_long() wants to know. */

@@ -35,13 +35,18 @@ struct flow {
 	struct ebpftls_quic_origin origin;
 	struct ebpftls_quic_hello hello;
 	uint8_t collected;
+	uint8_t ended; /* bits: the ends of the tuple that send no more */
 };
+
+#define BOTH_ENDED 3
 
 struct connections {
 	struct keylog *log;
 	struct ebpftls_table flows;
 	struct connection *list;
 	struct connection **end;
+	connections_taker *ended; /* or NULL */
+	void *context;
 	bool failed;
 };
 
@@ -73,6 +78,14 @@ connections_new(struct keylog *log, size_t limit)
 		return new;
 	free(new);
 	return NULL;
+}
+
+void
+connections_tell(struct connections *connections, connections_taker *ended,
+		 void *context)
+{
+	connections->ended = ended;
+	connections->context = context;
 }
 
 /* --- what is over -------------------------------------------------------- */
@@ -132,12 +145,31 @@ is_tls(struct conversation_result result)
 	return result.records > 0 || (result.begun && result.cut > 0);
 }
 
+/* What is known of it up to now. */
+static void
+describe(const struct flow *flow, struct connection *connection)
+{
+	connection->client = flow->client;
+	connection->begun = flow->syn;
+	connection->ends = (struct ends){ flow->ends[flow->client],
+					  flow->ends[!flow->client] };
+	if (flow->conversation != NULL)
+		connection->result = conversation_result(flow->conversation);
+}
+
+static void
+find_secrets(const struct connections *connections,
+	     struct connection *connection)
+{
+	if (connection->result.client_hello)
+		connection->have =
+		    keylog_have(connections->log, connection->result.random);
+}
+
 /* The conversation ends, and what is known of the connection is settled. */
 static void
 settle(struct connections *connections, struct flow *flow)
 {
-	struct connection *connection;
-
 	for (uint8_t i = 0; flow->conversation != NULL && i < 2; i++) {
 		struct sender sender = sender_of(flow, i);
 		const struct stream_taker taker = { &sender, take_bytes,
@@ -148,19 +180,12 @@ settle(struct connections *connections, struct flow *flow)
 	if (flow->conversation != NULL && flow->connection == NULL &&
 	    is_tls(conversation_result(flow->conversation)))
 		note(connections, flow, CONNECTION_TLS);
-	connection = flow->connection;
-	if (connection != NULL) {
-		connection->client = flow->client;
-		connection->begun = flow->syn;
-		connection->ends = (struct ends){ flow->ends[flow->client],
-						  flow->ends[!flow->client] };
-		if (flow->conversation != NULL)
-			connection->result =
-			    conversation_result(flow->conversation);
-	}
+	if (flow->connection != NULL)
+		describe(flow, flow->connection);
 	conversation_free(flow->conversation);
 	flow->conversation = NULL;
 	flow->connection = NULL;
+	flow->ended = 0;
 	stream_start(&flow->streams[0], 0);
 	stream_start(&flow->streams[1], 0);
 }
@@ -203,10 +228,7 @@ connections_end(struct connections *connections)
 	drop_all(connections);
 	for (connection = connections->list; connection != NULL;
 	     connection = connection->next)
-		if (connection->result.client_hello)
-			connection->have =
-			    keylog_have(connections->log,
-					connection->result.random);
+		find_secrets(connections, connection);
 	return connections->list;
 }
 
@@ -430,6 +452,37 @@ look_at_udp(struct look *look)
 			look_at_initial(look, &packet);
 }
 
+/* --- ends ---------------------------------------------------------------- */
+
+/* Data that is still missing may come. */
+static void
+note_end(struct look *look)
+{
+	const uint8_t flags = look->segment.flags;
+
+	if (look->segment.protocol != EBPFTLS_TCP)
+		return;
+	if (flags & EBPFTLS_TCP_FIN)
+		look->flow->ended |= (uint8_t)(1 << look->from);
+	if (flags & EBPFTLS_TCP_RST)
+		look->flow->ended = BOTH_ENDED;
+}
+
+static void
+tell_end(const struct connections *connections, const struct flow *flow)
+{
+	struct connection *connection = flow->connection;
+
+	if (connection == NULL || connection->told ||
+	    flow->ended != BOTH_ENDED || flow->streams[0].count > 0 ||
+	    flow->streams[1].count > 0)
+		return;
+	describe(flow, connection);
+	find_secrets(connections, connection);
+	connection->told = true;
+	connections->ended(connections->context, connection);
+}
+
 /* ------------------------------------------------------------------------- */
 
 bool
@@ -450,6 +503,9 @@ connections_packet(struct connections *connections, int linktype,
 	if (look.flow != NULL) {
 		ebpftls_table_renew(&connections->flows, look.flow);
 		take_claims(&look, claims);
+		note_end(&look);
+		if (connections->ended != NULL)
+			tell_end(connections, look.flow);
 	}
 	return !connections->failed;
 }

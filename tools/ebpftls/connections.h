@@ -23,7 +23,12 @@ struct connection {
 	struct ends ends; /* processes: client, server */
 	struct conversation_result result;
 	unsigned int have; /* secrets in the whole file: 1 << ebpftls_label */
+	bool told;	   /* what is known of it now is not news */
 };
+
+/* Gets a connection when both ends have said that they end it. */
+typedef void connections_taker(void *context,
+			       const struct connection *connection);
 
 struct connections;
 
@@ -32,6 +37,11 @@ struct connections;
  * is taken to be over then. NULL: no memory.
  */
 struct connections *connections_new(struct keylog *log, size_t limit);
+
+/* From now on, `ended` gets each connection that ends, which is `told` then. */
+void connections_tell(struct connections *connections, connections_taker *ended,
+		      void *context);
+
 void connections_free(struct connections *connections);
 
 /* The next packet of the file. False: no memory. */

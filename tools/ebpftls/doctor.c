@@ -7,6 +7,8 @@
 #define _GNU_SOURCE
 
 #include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
@@ -14,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +29,9 @@
 #include "library.h"
 
 #define TEXT_SIZE (2 * PATH_MAX)
+
+/* What was kept for an interface of a file: docs/sealing.md. */
+#define KEPT "*.unsealed-[0-9]*"
 
 /* No process has that name: so no packet is captured. */
 #define NOBODY ",comm=.doctor"
@@ -267,6 +273,65 @@ look_at_programs(struct doctor *doctor, char **names, int count)
 		look_at_wireshark(doctor);
 }
 
+/* --- files ------------------------------------------------------------------
+ */
+
+static bool
+is_kept(const char *path)
+{
+	const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	bool kept;
+
+	if (fd < 0)
+		return errno != ENOENT;
+	/* a capture that goes on has a lock */
+	kept = flock(fd, LOCK_SH | LOCK_NB) == 0;
+	close(fd);
+	return kept;
+}
+
+/* How long the name of the file is for which this was kept. */
+static size_t
+file_length(const char *kept)
+{
+	return (size_t)(strrchr(kept, '.') - kept);
+}
+
+/* Nothing was said when a file of dumpcap's could not be sealed. */
+static void
+look_for_unsealed(struct doctor *doctor)
+{
+	const char *last = NULL;
+	char remedy[TEXT_SIZE];
+	size_t count = 0;
+	glob_t found;
+
+	if (glob(KEPT, 0, NULL, &found) != 0)
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		const char *path = found.gl_pathv[i];
+		const size_t length = file_length(path);
+
+		/* one for each interface of a file */
+		if ((last != NULL && file_length(last) == length &&
+		     strncmp(last, path, length) == 0) ||
+		    !is_kept(path))
+			continue;
+		last = path;
+		count++;
+	}
+	if (last != NULL) {
+		snprintf(remedy, sizeof(remedy),
+			 "ebpftls seal %.*s, which says why where it cannot",
+			 (int)file_length(last), last);
+		tell(doctor, EBPFTLS_STATE_LIMITED, "files", remedy,
+		     "%zu in this folder still lack%s the secrets and "
+		     "processes that were kept for them",
+		     count, count == 1 ? "s" : "");
+	}
+	globfree(&found);
+}
+
 /* --- the whole --------------------------------------------------------------
  */
 
@@ -311,5 +376,6 @@ doctor(const struct command *self, int argc, char **argv)
 		strcat(name, NOBODY);
 	look_at_own_library(&doctor);
 	look_at_programs(&doctor, argv + first, argc - first);
+	look_for_unsealed(&doctor);
 	return findings_verdict(&doctor.findings);
 }

@@ -178,7 +178,8 @@ read_all(struct work *work)
 }
 
 const char *
-inspect(struct inspection *inspection, int fd, size_t limit)
+inspect(struct inspection *inspection, int fd, size_t limit,
+	connections_taker *ended, void *context)
 {
 	struct work work = { .inspection = inspection };
 	const char *why;
@@ -192,6 +193,7 @@ inspect(struct inspection *inspection, int fd, size_t limit)
 	if (inspection->connections == NULL ||
 	    !ebpftls_reader_init(&work.reader, fd))
 		return strerror(ENOMEM);
+	connections_tell(inspection->connections, ended, context);
 	why = read_all(&work);
 	forget(&work.section);
 	ebpftls_reader_free(&work.reader);

@@ -29,11 +29,13 @@ struct inspection {
 };
 
 /*
- * Reads all of the file. Follows at most `limit` connections at once. Returns
- * NULL, or why it could not be read to its end: what there was of it is there
+ * Reads all of the file. Follows at most `limit` connections at once. `ended`,
+ * if it is not NULL, gets those that end on the way. Returns NULL, or why the
+ * file could not be read to its end: what there was of it is there
  * nevertheless.
  */
-const char *inspect(struct inspection *inspection, int fd, size_t limit);
+const char *inspect(struct inspection *inspection, int fd, size_t limit,
+		    connections_taker *ended, void *context);
 
 void inspection_free(struct inspection *inspection);
 

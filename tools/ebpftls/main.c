@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* ebpftls: what tcpdump alone cannot show. The table of its commands. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "extcap.h"
@@ -77,7 +79,7 @@ static const struct command commands[] = {
 	},
 	{
 	    .name = "report",
-	    .rest = "FILE",
+	    .rest = "FILE|-",
 	    .summary = "Says of each TLS connection in a pcapng file whether "
 		       "it decrypts, or why not.",
 	    .run = report,
@@ -99,11 +101,24 @@ usage(FILE *to, int status)
 	return status;
 }
 
+/*
+ * What was closed by who started us stays useless, but no file that is opened
+ * gets its number, and with that what is printed.
+ */
+static void
+occupy_standard_files(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+}
+
 int
 main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
+	occupy_standard_files();
 	if (extcap_is_meant(argc, argv))
 		return extcap(argc, argv);
 	if (strcmp(name, "-h") == 0 || strcmp(name, "--help") == 0)

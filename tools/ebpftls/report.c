@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "colour.h"
@@ -26,16 +27,33 @@ set(void *settings, char letter, const char *argument)
 	return true;
 }
 
+static void
+tell(void *context, const struct connection *connection)
+{
+	table_line(context, connection);
+}
+
+/* What is still being captured is told as it ends. */
+static bool
+is_live(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
 /* Returns the exit status. */
 static int
 report_on(const struct command *self, const char *path, int fd)
 {
 	struct inspection inspection;
-	const char *why = inspect(&inspection, fd, CONNECTIONS_MAX);
+	struct table table = { .to = stdout, .colour = colour_is_wanted() };
+	const char *why = inspect(&inspection, fd, CONNECTIONS_MAX,
+				  is_live(fd) ? tell : NULL, &table);
 	bool good = true;
 
 	if (inspection.list != NULL || why == NULL)
-		good = table_write(stdout, &inspection, colour_is_wanted());
+		good = table_write(&table, &inspection);
 	if (inspection.cut)
 		complain("%s: it ends inside of a block", path);
 	if (why != NULL)

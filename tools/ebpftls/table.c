@@ -16,13 +16,6 @@
 
 #define CIPHER_SIZE 32
 
-/* Of columns: as wide as the longest text in them. */
-struct widths {
-	int pair;
-	int cipher;
-	int ends;
-};
-
 /* The texts of one line. */
 struct row {
 	enum verdict verdict;
@@ -85,8 +78,8 @@ widen(int *width, const char *text)
 
 /* Nothing follows the processes if there is nothing to explain. */
 static void
-make_row(const struct connection *connection, struct row *row,
-	 struct widths *widths, bool colour)
+make_row(struct table *table, const struct connection *connection,
+	 struct row *row)
 {
 	int none = 0;
 
@@ -94,30 +87,30 @@ make_row(const struct connection *connection, struct row *row,
 	show_pair(connection, row->pair);
 	show_cipher(&connection->result, row->cipher);
 	verdict_explain(connection, row->verdict, row->why);
-	ends_show(&connection->ends, colour,
-		  row->why[0] != '\0' ? &widths->ends : &none, row->ends);
-	widen(&widths->pair, row->pair);
-	widen(&widths->cipher, row->cipher);
+	ends_show(&connection->ends, table->colour,
+		  row->why[0] != '\0' ? &table->widths.ends : &none, row->ends);
+	widen(&table->widths.pair, row->pair);
+	widen(&table->widths.cipher, row->cipher);
 }
 
 /* Without the blanks of columns that have nothing in them. */
 static void
-write_row(FILE *to, const struct connection *connection,
-	  const struct widths *widths, const struct row *row, bool colour)
+write_row(const struct table *table, const struct connection *connection,
+	  const struct row *row)
 {
-	const bool bad = colour && !verdict_is_good(row->verdict);
+	const bool bad = table->colour && !verdict_is_good(row->verdict);
 	char line[sizeof(*row) + 128];
 	int size;
 
 	size =
 	    snprintf(line, sizeof(line), "%s%-10s%s  %-*s  %-7s  %-*s  %s  %s",
 		     bad ? COLOUR_BAD : "", verdict_word(row->verdict),
-		     bad ? COLOUR_OFF : "", widths->pair, row->pair,
-		     version_of(connection), widths->cipher, row->cipher,
+		     bad ? COLOUR_OFF : "", table->widths.pair, row->pair,
+		     version_of(connection), table->widths.cipher, row->cipher,
 		     row->ends, row->why);
 	while (size > 0 && line[size - 1] == ' ')
 		size--;
-	fprintf(to, "%.*s\n", size, line);
+	fprintf(table->to, "%.*s\n", size, line);
 }
 
 /* How many there are of each verdict. */
@@ -161,30 +154,40 @@ write_note(FILE *to, const struct note *note)
 		fputc('\n', to);
 }
 
+void
+table_line(struct table *table, const struct connection *connection)
+{
+	struct row row;
+
+	make_row(table, connection, &row);
+	write_row(table, connection, &row);
+	fflush(table->to);
+}
+
 bool
-table_write(FILE *to, const struct inspection *inspection, bool colour)
+table_write(struct table *table, const struct inspection *inspection)
 {
 	const struct connection *connection;
 	size_t counts[VERDICTS] = { 0 };
-	struct widths widths = { 0 };
 	bool good = true;
 	struct row row;
 
 	for (connection = inspection->list; connection != NULL;
 	     connection = connection->next)
-		make_row(connection, &row, &widths, colour);
+		make_row(table, connection, &row);
 	for (connection = inspection->list; connection != NULL;
 	     connection = connection->next) {
-		make_row(connection, &row, &widths, colour);
-		write_row(to, connection, &widths, &row, colour);
+		make_row(table, connection, &row);
+		if (!connection->told)
+			write_row(table, connection, &row);
 		counts[row.verdict]++;
 		good &= verdict_is_good(row.verdict);
 	}
-	write_sums(to, counts);
+	write_sums(table->to, counts);
 	if (inspection->secrets == 0)
-		fputs("There are no TLS secrets in the file.\n", to);
+		fputs("There are no TLS secrets in the file.\n", table->to);
 	for (const struct note *note = inspection->notes; note != NULL;
 	     note = note->next)
-		write_note(to, note);
+		write_note(table->to, note);
 	return good;
 }

@@ -8,10 +8,25 @@
 
 #include "inspect.h"
 
+struct table {
+	FILE *to;
+	bool colour;
+
+	/* of columns: as wide as the longest text in them */
+	struct {
+		int pair;
+		int cipher;
+		int ends;
+	} widths;
+};
+
+/* Writes the line of one connection, and flushes. */
+void table_line(struct table *table, const struct connection *connection);
+
 /*
- * Writes a line for each connection, and what there is to say of all. Returns
- * whether all is well with all of them.
+ * Writes the lines of the connections that have not been told, and what there
+ * is to say of all. Returns whether all is well with all of them.
  */
-bool table_write(FILE *to, const struct inspection *inspection, bool colour);
+bool table_write(struct table *table, const struct inspection *inspection);
 
 #endif
