@@ -241,17 +241,25 @@ owner_of_near(struct ends *end, struct bpf_sock *sk,
 		set_kind(owner, EBPFTLS_OF_UNKNOWN);
 }
 
-/* If the current process is sending through the socket, that is its now. */
+/*
+ * If the current process is sending through the socket, that is its now. What
+ * is held then is left in `end` too.
+ */
 static __always_inline struct held *
 note_caller(struct ends *end, struct bpf_sock *sk)
 {
+	struct held *held = bpf_sk_storage_get(&owners, sk, NULL, 0);
 	struct task_struct *task = current();
 	enum holding holding;
-	struct held *held;
 
+	if (held) {
+		end->now = *held;
+		if (is_held(&end->now, number(sk), task))
+			return held;
+	}
 	if (!is_sending(task, sk))
 		return NULL;
-	held = take_sent(sk, &end->now, task, &holding);
+	held = take_sent(sk, held, &end->now, task, &holding);
 	return holding == HOLDS ? held : NULL;
 }
 

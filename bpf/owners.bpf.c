@@ -34,9 +34,8 @@ struct bpf_iter__task_file {
 } __attribute__((preserve_access_index));
 
 static __always_inline void
-use(void *sk)
+use_as(void *sk, struct task_struct *task)
 {
-	struct task_struct *task = current();
 	struct held now, *held;
 
 	if (is_kthread(task))
@@ -47,6 +46,12 @@ use(void *sk)
 		return;
 	describe_current(&now, number(sk), task);
 	take(held, &now, task);
+}
+
+static __always_inline void
+use(void *sk)
+{
+	use_as(sk, current());
 }
 
 /* Of all that a process may have, what sends packets. */
@@ -62,8 +67,16 @@ is_ours(struct sock *sk)
 static __always_inline void
 use_file(struct sock *sk)
 {
-	if (sk && is_ours(sk) && is_file(number(sk)))
-		use(sk);
+	struct task_struct *task = current();
+	struct held *held;
+
+	if (!sk || !is_ours(sk))
+		return;
+	held = bpf_sk_storage_get(&owners, sk, NULL, 0);
+	if (held && is_held(held, number(sk), task))
+		return;
+	if (is_file(number(sk)))
+		use_as(sk, task);
 }
 
 /* What is sent need not go out in this call. */
@@ -72,10 +85,15 @@ send_file(struct sock *sk)
 {
 	struct task_struct *task = current();
 	enum holding holding;
-	struct held now;
+	struct held now, *held;
 
-	if (sk && is_ours(sk) && !is_kthread(task))
-		take_sent(sk, &now, task, &holding);
+	if (!sk || !is_ours(sk))
+		return;
+	held = bpf_sk_storage_get(&owners, sk, NULL, 0);
+	if (held && is_held(held, number(sk), task))
+		return;
+	if (!is_kthread(task))
+		take_sent(sk, held, &now, task, &holding);
 }
 
 /*
@@ -128,13 +146,16 @@ owners_sent(struct __sk_buff *skb)
 	struct task_struct *task = current();
 	struct bpf_sock *sk = skb->sk;
 	enum holding holding;
-	struct held now;
+	struct held now, *held;
 
 	if (!sk)
 		return ALLOW;
+	held = bpf_sk_storage_get(&owners, sk, NULL, 0);
+	if (held && is_held(held, number(sk), task))
+		return ALLOW;
 	sk = bpf_sk_fullsock(sk);
 	if (sk && is_sending(task, sk))
-		take_sent(sk, &now, task, &holding);
+		take_sent(sk, held, &now, task, &holding);
 	return ALLOW;
 }
 
@@ -195,7 +216,7 @@ owners_read(__u64 *ctx)
 {
 	struct sock *sk = (struct sock *)ctx[0];
 
-	if (is_locked(number(sk)))
+	if (sk->sk_lock.owned)
 		use_file(sk);
 	return 0;
 }
