@@ -358,15 +358,10 @@ find_owners(struct __sk_buff *skb, struct ebpftls_frame *frame, bool out,
 static __always_inline bool
 is_rejected(struct __sk_buff *skb, struct ebpftls_verdict *verdict)
 {
-	__u32 rejected = verdict->rejected;
-
-	if (!config.owners || !rejected)
+	if (!config.owners || !verdict->rejected)
 		return false;
 	verdict->rejected = 0;
-	if (rejected == EBPFTLS_REJECTED_SENDER)
-		find_sender(skb, bpf_ktime_get_ns());
-	else
-		note_caller_of(skb);
+	find_sender(skb, bpf_ktime_get_ns());
 	return true;
 }
 
@@ -443,17 +438,25 @@ capture_loopback(struct __sk_buff *skb)
 	return TC_NEXT;
 }
 
-/* With what goes out and is rejected. */
+/*
+ * With what goes out and is rejected. Who sends it is known already where there
+ * is a hook for that.
+ */
 SEC("tc")
 int
 capture_reject(struct __sk_buff *skb)
 {
-	struct ebpftls_verdict *verdict = get_verdict();
-	enum ebpftls_rejected rejected = rejected_as(skb);
+	struct ebpftls_verdict *verdict;
 
-	if (!verdict || !rejected)
+	if (!needs_sender(skb)) {
+		if (!sends_seen && !skb->ingress_ifindex)
+			note_caller_of(skb);
 		return TC_NEXT;
-	verdict->rejected = rejected;
+	}
+	verdict = get_verdict();
+	if (!verdict)
+		return TC_NEXT;
+	verdict->rejected = 1;
 	bpf_tail_call(skb, &programs,
 		      skb->ifindex == LOOPBACK_IFINDEX
 			  ? EBPFTLS_SLOT_ACCEPT_LO

@@ -248,17 +248,25 @@ owner_of_near(struct ends *end, struct bpf_sock *sk,
 		set_kind(owner, EBPFTLS_OF_UNKNOWN);
 }
 
-/* If the current process is sending through the socket, that is its now. */
+/*
+ * If the current process is sending through the socket, that is its now. What
+ * is held then is left in `end` too.
+ */
 static __always_inline struct held *
 note_caller(struct ends *end, struct bpf_sock *sk)
 {
+	struct held *held = bpf_sk_storage_get(&owners, sk, NULL, 0);
 	struct task_struct *task = current();
 	enum holding holding;
-	struct held *held;
 
+	if (held) {
+		end->now = *held;
+		if (is_noted(&end->now, number(sk), task))
+			return held;
+	}
 	if (!is_sending(task, sk))
 		return NULL;
-	held = take_sent(sk, &end->now, task, &holding);
+	held = take_sent(sk, held, &end->now, task, &holding);
 	if (held)
 		forget_user(number(sk));
 	return holding == HOLDS ? held : NULL;
@@ -518,23 +526,21 @@ note_near(struct __sk_buff *skb, struct ends *end, __u64 now,
 }
 
 /*
- * What has to be done with a frame that goes out, but not into the capture, so
- * that owners of others are right: nothing is noted of most, see note_sent(),
- * but of datagrams whose addresses are translated, and who sends them is known
- * already where there is a hook for that.
+ * Whether a frame that goes out, but not into the capture, may change what is
+ * known of owners of others: nothing is noted of most, see note_sent(), but of
+ * datagrams whose addresses are translated.
  */
-static __always_inline enum ebpftls_rejected
-rejected_as(struct __sk_buff *skb)
+static __always_inline bool
+needs_sender(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 
 	if (!sk)
-		return 0;
+		return false;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || (sk->protocol != IP_UDP &&
-		    (sk->protocol != IP_TCP || sk->state != TCP_ESTABLISHED)))
-		return EBPFTLS_REJECTED_SENDER;
-	return sends_seen || skb->ingress_ifindex ? 0 : EBPFTLS_REJECTED_CALLER;
+	return !sk ||
+	       (sk->protocol != IP_UDP &&
+		(sk->protocol != IP_TCP || sk->state != TCP_ESTABLISHED));
 }
 
 /*

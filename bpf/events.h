@@ -179,14 +179,8 @@ struct ebpftls_verdict {
 	__u32 network;	/* as ebpftls_frame.network */
 	__u32 keep;	/* bytes of the packet, a made header included; set by
 			 * who accepts it, and 0 between frames */
-	__u32 rejected; /* enum ebpftls_rejected, and 0 between frames */
+	__u32 rejected; /* but its sender is wanted; 0 between frames */
 	__u32 reserved;
-};
-
-/* What is to be done with a frame that is rejected. */
-enum ebpftls_rejected {
-	EBPFTLS_REJECTED_CALLER = 1, /* who sends it has the socket now */
-	EBPFTLS_REJECTED_SENDER,     /* and it is noted whose answers are */
 };
 
 /* What TLS stacks call their secrets, in the words of SSLKEYLOGFILE. */

@@ -386,7 +386,7 @@ describe(struct held *held, __u64 sk, struct task_struct *task)
 		    BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id));
 }
 
-/* The same of current(), for each packet: it costs less to ask than to read. */
+/* The same of current(): it costs less to ask than to read. */
 static __always_inline void
 describe_current(struct held *held, __u64 sk, struct task_struct *task)
 {
@@ -394,6 +394,33 @@ describe_current(struct held *held, __u64 sk, struct task_struct *task)
 		describe_as(held, sk, task, bpf_get_current_cgroup_id());
 	else
 		describe(held, sk, task);
+}
+
+/*
+ * Whether `held` is to the word what would be written for current() now: then
+ * there is nothing to do, whatever brought it here. This is asked at each
+ * packet, and probing costs more than all the rest: only here, ways that go
+ * by types are worth the time that they take the verifier.
+ */
+static __always_inline bool
+is_held(const struct held *held, __u64 sk, struct task_struct *task)
+{
+	const __u64 *comm = (const __u64 *)held->owner.comm;
+	struct task_struct *leader;
+
+	if (!task_btf || held->sock != sk ||
+	    held->owner.tid != (__u32)task->pid ||
+	    held->owner.pid != (__u32)task->tgid ||
+	    held->program != task->self_exec_id ||
+	    held->owner.uid != task->cred->euid.val)
+		return false;
+	leader = task->group_leader;
+	return held->owner.start == leader->start_boottime &&
+	       comm[0] == *(__u64 *)&leader->comm[0] &&
+	       comm[1] == *(__u64 *)&leader->comm[8] &&
+	       held->owner.kind == EBPFTLS_OF_PROCESS &&
+	       held->owner.cgroup == task->cgroups->dfl_cgrp->kn->id &&
+	       sum(held) == held->check;
 }
 
 /* Tells the agent of a process that it does not know yet. */
@@ -509,17 +536,25 @@ leave(struct held *held, __u64 sk)
 	*held = nobody;
 }
 
+/* Whether it had the socket when the capture began, it alone. */
+static __always_inline bool
+had_before(void *sk, const struct held *now)
+{
+	const struct old *old = bpf_sk_storage_get(&old_owners, sk, NULL, 0);
+
+	return old && old->owner.pid == now->owner.pid &&
+	       old->owner.start == now->owner.start;
+}
+
 /*
- * The same for what `sk` is sending in the calls of `task`, if the socket is
- * its own, which `holding` tells. Returns what is held then, or NULL if that
- * is nothing or as before.
+ * The same for what `sk`, of which that is held or nothing, is sending in the
+ * calls of `task`, if the socket is its own, which `holding` tells. Returns
+ * what is held then, or NULL if that is nothing or as before.
  */
 static __always_inline struct held *
-take_sent(void *sk, struct held *now, struct task_struct *task,
-	  enum holding *holding)
+take_sent(void *sk, struct held *held, struct held *now,
+	  struct task_struct *task, enum holding *holding)
 {
-	struct held *held = bpf_sk_storage_get(&owners, sk, NULL, 0);
-
 	describe_current(now, number(sk), task);
 	*holding = HOLDS;
 	if (!held || held->owner.pid != now->owner.pid ||
@@ -528,6 +563,8 @@ take_sent(void *sk, struct held *now, struct task_struct *task,
 		    held || is_file(number(sk)) ? holds(number(sk)) : HOLDS_NOT;
 		if (*holding == HOLDS_NOT)
 			return NULL;
+		if (*holding == HOLDS_PERHAPS && !held && had_before(sk, now))
+			*holding = HOLDS;
 		held = bpf_sk_storage_get(&owners, sk, NULL,
 					  BPF_SK_STORAGE_GET_F_CREATE);
 	}

@@ -35,9 +35,8 @@ struct bpf_iter__task_file {
 } __attribute__((preserve_access_index));
 
 static __always_inline void
-use(void *sk)
+use_as(void *sk, struct task_struct *task)
 {
-	struct task_struct *task = current();
 	struct held now, *held;
 
 	if (is_kthread(task))
@@ -49,6 +48,12 @@ use(void *sk)
 	describe_current(&now, number(sk), task);
 	take(held, &now, task);
 	forget_user(number(sk));
+}
+
+static __always_inline void
+use(void *sk)
+{
+	use_as(sk, current());
 }
 
 /* For what hooks functions of the kernel. */
@@ -74,7 +79,13 @@ is_ours(struct sock *sk)
 static __always_inline void
 use_file(struct sock *sk)
 {
-	if (sk && is_ours(sk) && is_file(number(sk)))
+	if (!sk || !is_ours(sk))
+		return;
+	if (!users_apart &&
+	    is_noted(bpf_sk_storage_get(&owners, sk, NULL, 0), number(sk),
+		     current()))
+		return;
+	if (is_file(number(sk)))
 		use_hooked(sk);
 }
 
@@ -84,14 +95,17 @@ send_file(struct sock *sk)
 {
 	struct task_struct *task = current();
 	enum holding holding;
-	struct held now;
+	struct held now, *held;
 
 	if (!sk || !is_ours(sk))
 		return;
-	if (users_apart)
+	if (users_apart) {
 		note_sending_user(number(sk), task);
-	else if (!is_kthread(task))
-		take_sent(sk, &now, task, &holding);
+		return;
+	}
+	held = bpf_sk_storage_get(&owners, sk, NULL, 0);
+	if (!is_noted(held, number(sk), task) && !is_kthread(task))
+		take_sent(sk, held, &now, task, &holding);
 }
 
 /*
@@ -144,12 +158,16 @@ owners_sent(struct __sk_buff *skb)
 	struct task_struct *task = current();
 	struct bpf_sock *sk = skb->sk;
 	enum holding holding;
-	struct held now;
+	struct held now, *held;
 
 	if (!sk)
 		return ALLOW;
+	held = bpf_sk_storage_get(&owners, sk, NULL, 0);
+	if (is_noted(held, number(sk), task))
+		return ALLOW;
 	sk = bpf_sk_fullsock(sk);
-	if (sk && is_sending(task, sk) && take_sent(sk, &now, task, &holding))
+	if (sk && is_sending(task, sk) &&
+	    take_sent(sk, held, &now, task, &holding))
 		forget_user(number(sk));
 	return ALLOW;
 }
@@ -211,7 +229,7 @@ owners_read(__u64 *ctx)
 {
 	struct sock *sk = (struct sock *)ctx[0];
 
-	if (is_locked(number(sk)))
+	if (sk->sk_lock.owned)
 		use_file(sk);
 	return 0;
 }

@@ -41,6 +41,13 @@ forget_user(__u64 sk)
 		bpf_map_delete_elem(&users, &sk);
 }
 
+/* Whether the storage says already that `task`, the current one, uses it. */
+static __always_inline bool
+is_noted(const struct held *held, __u64 sk, struct task_struct *task)
+{
+	return held && !users_apart && is_held(held, sk, task);
+}
+
 /* Then any socket may have a user that is not there, for good. */
 static __always_inline bool
 is_user_lost(void)

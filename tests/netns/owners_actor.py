@@ -170,6 +170,12 @@ class Actor:
         os.setresuid(uid, uid, uid)
         self._changed(begin)
 
+    def act_as(self, uid):
+        """It can become what it was again."""
+        begin = now()
+        os.seteuid(uid)
+        self._changed(begin)
+
     def leave(self):
         """Its sockets are closed by its end."""
         self.log.line(what="left", at=now(), who=self.me)

@@ -674,6 +674,53 @@ def thread(path):
         finish(client, worker)
 
 
+def say(sender, worker, socket_name):
+    for _ in range(2):
+        sender("send", "c", b"said")
+        worker("recv", socket_name)
+
+
+def say_and_change(client, worker, socket_name, after):
+    """One socket, and nothing but one thing changes from send to send."""
+    say(client, worker, socket_name)
+    client("rename", b"chgnew")
+    say(client, worker, socket_name)
+    for uid in (1003, 0, 1004, 0):
+        client("act_as", uid)
+        say(client, worker, socket_name)
+    for name in (b"chgthr", b"chgnew"):
+        client("in_thread", "send", "c", b"thread")
+        worker("recv", socket_name)
+        client("rename", name)
+    child = client.fork(b"chgnew")
+    for sender in (child, client) * 3:
+        sender("send", "c", b"by turns")
+        worker("recv", socket_name)
+    child("act_as", 1003)
+    say(child, worker, socket_name)
+    child.gone()
+    client("execute", after)
+    say(client, worker, socket_name)
+
+
+def changing(path):
+    for _, cli, srv, there in path.both():
+        port, worker, client = path.port(), srv(b"chgsrv"), cli(b"chgcli")
+        server(worker, V4, port)
+        meet(client, worker, (there.address[V4], port))
+        say_and_change(client, worker, "c", path.programs["after"])
+        finish(client, worker)
+
+
+def changing_udp(path):
+    for _, cli, srv, there in path.both():
+        port, worker, client = path.port(), srv(b"chgusrv"), cli(b"chgucli")
+        server(worker, V4, port, UDP)
+        client("open", "c", V4, UDP)
+        client("connect", "c", (there.address[V4], port))
+        say_and_change(client, worker, "l", path.programs["after"])
+
+
 def hostile(path):
     """Names and arguments that are not made for a line of text."""
     for _, cli, srv, there in path.both():
@@ -1090,7 +1137,7 @@ NAT_CASES = {"redirect": (redirected, ["a0", "any"]),
 BOX_CASES = ("tcp4", "tcp6", "tcp-receive-only", "udp4", "udp-unconnected",
              "udp-receive-only", "ping4", "ping6", "short-tcp",
              "gone-before-last", "fork-client", "udp-prefork", "setuid",
-             "exec", "thread")
+             "exec", "thread", "changing-udp")
 CASES = {
     "tcp4": tcp4, "tcp6": tcp6, "tcp-mapped": tcp_mapped,
     "tcp-dual": tcp_dual, "tcp-receive-only": tcp_receive_only,
@@ -1102,7 +1149,8 @@ CASES = {
     "reuseport-tcp": reuseport_tcp, "reuseport-udp": reuseport_udp,
     "scm-rights": scm_rights, "scm-rights-udp": scm_rights_udp,
     "exec": executed, "setuid": changed_uid, "renamed": renamed,
-    "thread": thread, "hostile": hostile,
+    "thread": thread, "changing": changing, "changing-udp": changing_udp,
+    "hostile": hostile,
     "bulk": bulk, "spliced": spliced, "mptcp": mptcp,
     "udp-prefork": udp_prefork, "gone-before-last": gone_before_last,
     "short-tcp": short_tcp, "short-udp": short_udp,
