@@ -81,9 +81,8 @@ use_file(struct sock *sk)
 {
 	if (!sk || !is_ours(sk))
 		return;
-	if (!users_apart &&
-	    is_noted(bpf_sk_storage_get(&owners, sk, NULL, 0), number(sk),
-		     current()))
+	if (!users_apart && is_noted(bpf_sk_storage_get(&owners, sk, NULL, 0),
+				     number(sk), current()))
 		return;
 	if (is_file(number(sk)))
 		use_hooked(sk);
