@@ -122,7 +122,7 @@ is_numbered(const char *path, struct series *series)
 
 	if (end == NULL)
 		end = name + strlen(name);
-	series->suffix = end;
+	*series = (struct series){ .suffix = end };
 	for (int groups = 0; groups < 2; groups++) {
 		const char *at = end;
 
