@@ -16,6 +16,14 @@
 #define BTF_PATH      "/sys/kernel/btf/vmlinux"
 #define LOCKDOWN_PATH "/sys/kernel/security/lockdown"
 
+struct privileges {
+	bool known;
+	bool filtered; /* system calls */
+	unsigned long long effective, bounding;
+};
+
+static struct privileges at_start;
+
 int
 fail(struct failure *failure, enum ebpftls_reason reason, const char *format,
      ...)
@@ -69,10 +77,42 @@ read_set(const char *name)
 	return set;
 }
 
+static bool
+has_seccomp_filter(void)
+{
+	char line[128];
+
+	return find_line("/proc/self/status", "Seccomp:\t2", line,
+			 sizeof(line));
+}
+
+static struct privileges
+privileges_now(void)
+{
+	return (struct privileges){
+		.known = true,
+		.effective = read_set("CapEff"),
+		.bounding = read_set("CapBnd"),
+		.filtered = has_seccomp_filter(),
+	};
+}
+
+void
+failure_begin(void)
+{
+	at_start = privileges_now();
+}
+
+static struct privileges
+privileges_at_start(void)
+{
+	return at_start.known ? at_start : privileges_now();
+}
+
 bool
 failure_is_capable(const struct failure_capability *capability)
 {
-	return read_set("CapEff") & capability->any_of;
+	return privileges_at_start().effective & capability->any_of;
 }
 
 int
@@ -81,7 +121,7 @@ fail_capability(struct failure *failure,
 {
 	const char *name = capability->name;
 
-	if (read_set("CapBnd") & capability->any_of)
+	if (privileges_at_start().bounding & capability->any_of)
 		return fail_remedy(failure,
 				   "start it with all privileges of root: %s "
 				   "was taken from it",
@@ -131,15 +171,6 @@ in_user_namespace(void)
 	       (inside != 0 || outside != 0 || count != UINT32_MAX);
 }
 
-static bool
-has_seccomp_filter(void)
-{
-	char line[128];
-
-	return find_line("/proc/self/status", "Seccomp:\t2", line,
-			 sizeof(line));
-}
-
 /* What the kernel forbids to whoever asks. */
 static int
 fail_forbidden(struct failure *failure, int error, const char *what)
@@ -161,7 +192,7 @@ fail_forbidden(struct failure *failure, int error, const char *what)
 				   "run it outside the container, or in one "
 				   "by docker run --userns=host ...");
 	}
-	if (has_seccomp_filter()) {
+	if (privileges_at_start().filtered) {
 		fail(failure, EBPFTLS_REASON_NO_PERMISSION,
 		     "%s: %s, probably by the seccomp filter that "
 		     "ebpftls-agent was started with",

@@ -34,6 +34,12 @@ int fail_capability(struct failure *failure,
 		    const struct failure_capability *capability);
 
 /*
+ * What this process has now is what it was started with, of which it may give
+ * up some later on.
+ */
+void failure_begin(void);
+
+/*
  * The kernel refused `what` with `error`: says which privilege, setting or
  * feature is missing, as far as that can be found out.
  */

@@ -846,6 +846,7 @@ run(struct session *session, const struct session_options *options)
 {
 	struct failure failure;
 
+	failure_begin();
 	if (give_up_privileges(privileges_begin, &failure) == 0 &&
 	    receive_request(session, &failure) == 0 &&
 	    admit(session, options->group, &failure) == 0) {
