@@ -30,6 +30,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* --- the list ------------------------------------------------------------- */
 
+/* The inode of a file that was removed may be that of a later one. */
 static struct output *
 find(const struct ebpftls_target *target)
 {
@@ -37,7 +38,8 @@ find(const struct ebpftls_target *target)
 
 	while (output != NULL &&
 	       (output->device != target->device ||
-		output->inode != target->inode || output->process != getpid()))
+		output->inode != target->inode || output->process != getpid() ||
+		strcmp(output->path, target->path) != 0))
 		output = output->next;
 	return output;
 }
