@@ -29,6 +29,7 @@ struct user_namespace {
 struct cred {
 	struct id uid, gid, suid, sgid, euid, egid;
 	struct {
+		__u64 whole;
 	} cap_permitted;
 	struct user_namespace *user_ns;
 } __attribute__((preserve_access_index));
@@ -40,6 +41,7 @@ struct mm_struct {
 /* Since Linux 6.18 */
 struct mm_struct___bits {
 	struct {
+		__u64 whole;
 	} flags;
 } __attribute__((preserve_access_index));
 
