@@ -35,8 +35,9 @@ struct bpf_iter__task_file {
 } __attribute__((preserve_access_index));
 
 static __always_inline void
-use_as(void *sk, struct task_struct *task)
+use(void *sk)
 {
+	struct task_struct *task = current();
 	struct held now, *held;
 
 	if (is_kthread(task))
@@ -48,12 +49,6 @@ use_as(void *sk, struct task_struct *task)
 	describe_current(&now, number(sk), task);
 	take(held, &now, task);
 	forget_user(number(sk));
-}
-
-static __always_inline void
-use(void *sk)
-{
-	use_as(sk, current());
 }
 
 /* For what hooks functions of the kernel. */
