@@ -288,12 +288,24 @@ tell_untold(const struct ebpftls_owner *owner, __u64 program)
 		tell_seen(owner, program);
 }
 
-/* Of others the caller learns no more than that they are there. */
 static __always_inline void
 hide(struct ebpftls_owner *owner)
 {
 	if (owner->kind == EBPFTLS_OF_PROCESS && owner->uid != caller.uid)
 		set_kind(owner, EBPFTLS_OF_UNKNOWN);
+}
+
+/* Of others the caller learns no more than that they are there. */
+static __always_inline void
+hide_others(void)
+{
+	__u32 zero = 0;
+	struct record *record = bpf_map_lookup_elem(&records, &zero);
+
+	if (!record)
+		return;
+	hide(&record->owners[0]);
+	hide(&record->owners[1]);
 }
 
 /*
@@ -341,13 +353,9 @@ find_owners(struct __sk_buff *skb, struct ebpftls_frame *frame, bool out,
 	    bool conntrack)
 {
 	bool asked_for = find_all_owners(skb, frame, out, conntrack);
-	__u32 zero = 0;
-	struct record *record = bpf_map_lookup_elem(&records, &zero);
 
-	if (caller.hidden && record) {
-		hide(&record->owners[0]);
-		hide(&record->owners[1]);
-	}
+	if (caller.hidden)
+		hide_others();
 	return asked_for;
 }
 
