@@ -28,7 +28,7 @@
 #include "events.h"
 
 #define SECOND	   1000 /* milliseconds */
-#define PATIENCE   (10 * SECOND)
+#define PATIENCE   (30 * SECOND) /* more than the agent has for a cold disk */
 #define LOOK_AGAIN 20
 
 static const char *const labels[EBPFTLS_LABELS] = EBPFTLS_LABEL_NAMES;

@@ -674,8 +674,8 @@ found_before(void *context, const struct mapping *mapping)
 
 /*
  * Goes on with what is to be gone through. False when that is at its end.
- * Libraries come before mappings: most files that are mapped are known then,
- * and need no scanner of their own.
+ * Mappings come before libraries: what runs may shake hands at any moment, and
+ * with a cold disk all libraries take longer than anybody waits.
  */
 static bool
 find_more(struct discover *discover)
@@ -689,6 +689,11 @@ find_more(struct discover *discover)
 		found_path(discover, known, false);
 		return true;
 	}
+	if (discover->inventory != NULL) {
+		if (inventory_step(discover->inventory, found_before, discover))
+			return true;
+		end_look(discover);
+	}
 	if (discover->libraries != NULL) {
 		if (libraries_next(discover->libraries, path)) {
 			found_path(discover, path, true);
@@ -696,11 +701,6 @@ find_more(struct discover *discover)
 		}
 		libraries_close(discover->libraries);
 		discover->libraries = NULL;
-	}
-	if (discover->inventory != NULL) {
-		if (inventory_step(discover->inventory, found_before, discover))
-			return true;
-		end_look(discover);
 	}
 	return false;
 }
