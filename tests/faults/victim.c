@@ -56,11 +56,11 @@ wrong(const char *what)
 			 shared->step, what);
 }
 
-/* What is open, except what this needs to look. */
+/* How much there is, and what it takes to look. */
 static int
-descriptors(void)
+entries(const char *folder)
 {
-	DIR *dir = opendir("/proc/self/fd");
+	DIR *dir = opendir(folder);
 	int count = 0;
 
 	while (dir != NULL && readdir(dir) != NULL)
@@ -71,16 +71,15 @@ descriptors(void)
 }
 
 static int
+descriptors(void)
+{
+	return entries("/proc/self/fd");
+}
+
+static int
 threads(void)
 {
-	DIR *dir = opendir("/proc/self/task");
-	int count = 0;
-
-	while (dir != NULL && readdir(dir) != NULL)
-		count++;
-	if (dir != NULL)
-		closedir(dir);
-	return count;
+	return entries("/proc/self/task");
 }
 
 static void
