@@ -414,6 +414,37 @@ MAPS = {
     "disk": "36 35 8:1 / / rw - ext4 /dev/sda1 rw",
 }
 
+# --- the kernel's records of mappings: where they begin, from the ring's end ---
+
+PERF_LOST, PERF_MMAP2 = 2, 10
+
+
+def watched(kind, body):
+    return struct.pack("<IHH", kind, 2, 8 + len(body)) + body
+
+
+def mapped(path, pid=7, ino=9):
+    return watched(PERF_MMAP2, struct.pack(
+        "<IIQQQIIQQII", pid, pid, 0x1000, 0x2000, 0, 8, 1, ino, 1, 5, 2)
+        + path + bytes(8 - len(path) % 8))
+
+
+def ring(before, *records):
+    return struct.pack("<H", before) + b"".join(records)
+
+
+WATCH = {
+    "library": ring(4096, mapped(b"/usr/lib/libssl.so.3")),
+    "three": ring(4096, mapped(b"/a"), watched(PERF_LOST, bytes(16)),
+                  mapped(b"//anon", ino=0)),
+    "across": ring(70, mapped(b"/usr/lib/a"), mapped(b"/usr/lib/b")),
+    "longest": ring(0, mapped(b"/" + 4096 * b"l")),
+    "no-end": ring(0, watched(PERF_MMAP2, mapped(b"/abcdefg")[8:-8])),
+    "no-path": ring(8, watched(PERF_MMAP2, bytes(16))),
+    "no-length": ring(8, struct.pack("<IHH", PERF_MMAP2, 2, 0)),
+    "too-long": ring(8, struct.pack("<IHH", PERF_MMAP2, 2, 80) + b"/"),
+}
+
 # --- rtnetlink: interfaces ------------------------------------------------------
 
 DONE, ERROR, NEWLINK, DELLINK = 3, 2, 16, 17
@@ -630,6 +661,8 @@ def main():
         write("maps", name, line.encode())
     for name, content in NETLINK.items():
         write("netlink", name, content)
+    for name, content in WATCH.items():
+        write("watch", name, content)
     for name, content in PROCESS.items():
         write("process", name, content)
     for name, content in CACHE.items():

@@ -187,16 +187,24 @@ read_ring(struct ring *ring,
 
 		copy(ring, tail, &record.header, sizeof(record.header));
 		size = record.header.size;
-		if (size > sizeof(record) - 1)
-			size = sizeof(record) - 1;
-		copy(ring, tail, &record, size);
-		((char *)&record)[size] = '\0';
+		if (size < sizeof(record.header) || size > head - tail) {
+			/* where the next one begins, nobody knows */
+			tail = head;
+			complete = false;
+			break;
+		}
+		tail += size;
 		if (record.header.type == PERF_RECORD_LOST)
 			complete = false;
-		if (record.header.type == PERF_RECORD_MMAP2 &&
+		if (record.header.type != PERF_RECORD_MMAP2)
+			continue;
+		if (size > sizeof(record) - 1)
+			size = sizeof(record) - 1;
+		copy(ring, tail - record.header.size, &record, size);
+		((char *)&record)[size] = '\0';
+		if (size > offsetof(struct record, path) &&
 		    take(&record, &mapping))
 			found(context, &mapping);
-		tail += record.header.size;
 	}
 	__atomic_store_n(&ring->pages->data_tail, tail, __ATOMIC_RELEASE);
 	return complete;
