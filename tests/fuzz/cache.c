@@ -14,19 +14,13 @@
 #include <unistd.h>
 
 #include "checksum.h"
+#include "require.h"
 #include "scanner.h"
 
 #define FERTILE_SIZE 5544
 #define HEADER_SIZE  72
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* Asks for all that is there, of a file that is none. */
 static void

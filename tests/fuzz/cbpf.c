@@ -12,15 +12,9 @@
 #include <string.h>
 
 #include "cbpf/verifier.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static bool
 is_refusal(int result)

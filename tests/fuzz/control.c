@@ -19,6 +19,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "require.h"
+
 #define DESCRIPTORS 70 /* more than a message may have */
 
 struct input {
@@ -32,13 +34,6 @@ static int agent;	    /* its end of the connection; -1: closed */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static int
 next_descriptor(void)

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "require.h"
+
 #define FLOWS 3
 
 struct packet_head {
@@ -21,13 +23,6 @@ struct packet_head {
 static size_t open_count;
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 count(void *context, const uint8_t random[EBPFTLS_RANDOM_SIZE])

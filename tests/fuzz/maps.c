@@ -6,15 +6,9 @@
 #include <string.h>
 
 #include "overlay.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 parse_mapping(const char *line, size_t size)

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "require.h"
+
 struct input {
 	const uint8_t *next;
 	size_t left;
@@ -21,13 +23,6 @@ struct input {
 static uint32_t blocks_seen;
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static bool
 take(struct input *input, void *to, size_t length)

@@ -3,22 +3,16 @@
 #define _GNU_SOURCE
 #include "links.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "require.h"
 
 #define DATAGRAM_MAX 65536
 #define LINKS_MAX    4096 /* more than there are headers in a datagram */
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static int
 take(void *context, const struct link *link)

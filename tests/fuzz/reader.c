@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bare.h"
+#include "require.h"
 
 #define INPUT_MAX 65536
 
@@ -19,13 +20,6 @@ static uint8_t *left; /* of the last file */
 static size_t left_size;
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 open_bytes(struct ebpftls_reader *reader, const uint8_t *bytes, size_t size)

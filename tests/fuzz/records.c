@@ -10,6 +10,7 @@
 #include "ebpftls-frame.h"
 #include "ebpftls-order.h"
 
+#include "require.h"
 #include "unit/perf.h"
 
 #define RINGS_MAX 3
@@ -45,13 +46,6 @@ static volatile uint8_t sum;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* Passes all but frames of one VLAN; looks at metadata and at the packet. */
 int

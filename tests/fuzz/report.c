@@ -12,17 +12,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "require.h"
+
 /* So few that places are fought for. */
 #define LIMIT 4
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 look_at(const struct connection *connection)

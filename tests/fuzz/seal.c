@@ -17,6 +17,7 @@
 
 #include "ebpftls-reader.h"
 #include "ebpftls-source.h"
+#include "require.h"
 
 #define INPUT_MAX 65536
 
@@ -31,13 +32,6 @@ static char folder[] = "/dev/shm/ebpftls-fuzz.XXXXXX";
 static char path[sizeof(folder) + 8];
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void
 remove_folder(void)

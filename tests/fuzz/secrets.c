@@ -10,16 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "require.h"
+
 #define SIZE 4096
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

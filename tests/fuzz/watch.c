@@ -11,12 +11,13 @@
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "require.h"
 
 #define RING_SIZE (256 * (size_t)1024)
 #define SHORTEST  sizeof(struct perf_event_header)
@@ -24,13 +25,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static struct perf_event_mmap_page *pages;
-
-static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* Through which the watch opens its events. */
 long
