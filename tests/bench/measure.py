@@ -17,7 +17,10 @@ FAR = os.environ["B"]
 SCRATCH = os.environ["scratch"]
 CACHE = os.environ["cache"]
 CGROUP = os.environ["cgroup"]
-RUN = os.environ["EBPFTLS_RUN"]
+# With it a program is what EBPFTLS_RUN runs; that itself would take time, too.
+OURS = dict(line.split("=", 1) for line in subprocess.run(
+    [os.environ["EBPFTLS_RUN"], "env", "-0"], capture_output=True, check=True,
+    text=True).stdout.split("\0") if line)
 LOAD = os.environ["BUILD"] + "/test/bench-load"
 
 BPF_ENABLE_STATS = 32
@@ -29,6 +32,10 @@ PATIENCE = 5  # seconds
 
 def near(*command):
     return ["ip", "netns", "exec", NEAR, *map(str, command)]
+
+
+def environment(ours):
+    return OURS if ours else None
 
 
 def wait_until(condition, seconds=120):
@@ -152,7 +159,7 @@ class Capture:
             command.append("-n")
         with open(SCRATCH + "/capture.err", "w") as errors:
             self.process = subprocess.Popen(
-                near(*([RUN] if ours else []), *command), stderr=errors,
+                near(*command), env=environment(ours), stderr=errors,
                 stdout=subprocess.DEVNULL)
         self.pid = self.process.pid
         wait_until(self.listens)
@@ -288,10 +295,11 @@ def lossless(ours, what, kind, limit, steps=6, seconds=0.5):
 def first_packet(ours, device="a0"):
     """Seconds from the start of the program to the first packet, all on."""
     device = ("ebpftls:" if ours else "") + device
-    command = near(*([RUN] if ours else []), "tcpdump", "-i", device, "-U",
-                   "-w", "-", "--immediate-mode", "udp")
+    command = near("tcpdump", "-i", device, "-U", "-w", "-",
+                   "--immediate-mode", "udp")
     start = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE,
+    process = subprocess.Popen(command, env=environment(ours),
+                               stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL)
     found = b""
     while b"x" * 20 not in found:
