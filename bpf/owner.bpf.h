@@ -117,6 +117,7 @@ struct sock_reuseport {
 struct sock {
 	struct sock_common __sk_common;
 	socket_lock_t sk_lock;
+	__u16 sk_protocol;
 	struct socket *sk_socket;
 	struct sock_reuseport *sk_reuseport_cb;
 } __attribute__((preserve_access_index));

@@ -83,7 +83,10 @@ use_file(struct sock *sk)
 		use_hooked(sk);
 }
 
-/* What is sent need not go out in this call. */
+/* Whether owners_sent is attached: the agent. */
+bool sends_seen;
+
+/* What is sent need not go out in this call; but datagrams do. */
 static __always_inline void
 send_file(struct sock *sk)
 {
@@ -97,6 +100,8 @@ send_file(struct sock *sk)
 		note_sending_user(number(sk), task);
 		return;
 	}
+	if (sends_seen && sk->sk_protocol == IPPROTO_UDP)
+		return;
 	held = bpf_sk_storage_get(&owners, sk, NULL, 0);
 	if (!is_noted(held, number(sk), task) && !is_kthread(task))
 		take_sent(sk, held, &now, task, &holding);

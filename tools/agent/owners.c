@@ -350,6 +350,7 @@ attach(struct owners *owners, int cgroup, struct failure *failure)
 			 &skeleton->links.owners_bind6);
 	owners->sends = attach_to_cgroup(skeleton->progs.owners_sent, cgroup,
 					 &skeleton->links.owners_sent) > 0;
+	skeleton->bss->sends_seen = owners->sends;
 	attach_to_cgroup(skeleton->progs.owners_accept4, cgroup,
 			 &skeleton->links.owners_accept4);
 	attach_to_cgroup(skeleton->progs.owners_accept6, cgroup,
