@@ -46,6 +46,14 @@ struct ends {
 	struct held now;
 	struct packet packet;
 	struct flow flow;
+	__u64 reading; /* enum reading */
+};
+
+/* What `packet` is of the frame that is being looked at. */
+enum reading {
+	READ_NOT_YET,
+	READ_NOTHING,
+	READ_ALL,
 };
 
 struct {
@@ -68,7 +76,12 @@ read_frame(struct __sk_buff *skb)
 {
 	struct ends *end = get_ends();
 
-	return end && parse_frame(skb, &end->packet);
+	if (!end)
+		return 0;
+	if (end->reading == READ_NOT_YET)
+		end->reading =
+		    parse_frame(skb, &end->packet) ? READ_ALL : READ_NOTHING;
+	return end->reading == READ_ALL;
 }
 
 /* Goes on to the packet that an error quotes: that one's sender gets it. */
@@ -468,7 +481,10 @@ find_answerer(struct __sk_buff *skb, struct ends *end, __u64 now,
 				    : EBPFTLS_OF_UNKNOWN);
 }
 
-/* Who sends what goes out here; false if nobody here does. */
+/*
+ * Who sends what goes out here; false if nobody here does. Of each frame this
+ * or find_near_or_stashed() comes first.
+ */
 __noinline int
 find_sender(struct __sk_buff *skb, __u64 now)
 {
@@ -478,6 +494,7 @@ find_sender(struct __sk_buff *skb, __u64 now)
 
 	if (!end)
 		return false;
+	end->reading = READ_NOT_YET;
 	owner = &end->owner;
 	if (!sk) {
 		if (skb->ingress_ifindex)
@@ -637,6 +654,7 @@ find_near_or_stashed(struct __sk_buff *skb, __u64 now)
 
 	if (!end)
 		return false;
+	end->reading = READ_NOT_YET;
 	if (skb->ifindex == LOOPBACK_IFINDEX)
 		return unstash_sender(skb, end, now, &end->owner);
 	return find_near_sender(skb, end, now, &end->owner);
