@@ -221,7 +221,7 @@ struct ebpftls_secret {
 	__u32 pid;
 	__u32 tid;
 	__u32 lost;  /* secrets for which there was no room, ever */
-	__u16 hook;  /* index into the map `hooks` */
+	__u16 file;  /* as ebpftls_hook.file */
 	__u8 label;  /* enum ebpftls_label */
 	__u8 length; /* of the secret: 32 or 48 */
 	__u8 random[32];
@@ -263,7 +263,8 @@ struct ebpftls_hook {
 	struct ebpftls_place secret;
 	struct ebpftls_place length;
 	struct ebpftls_place random;
-	__u32 name_count;
+	__u16 name_count;
+	__u16 file;	 /* that it is in: as it is told; 0: it is not */
 	__u8 strict;	 /* called with these labels only: others are errors */
 	__u8 proved;	 /* has given a secret: what is wrong is its caller */
 	__u8 complaints; /* so many; more are not sent */

@@ -244,7 +244,7 @@ ebpftls_uprobe(bpf_user_pt_regs_t *context)
 
 	if (!hook || (caller.limited && !may_trace_current(&caller)))
 		return 0;
-	record.hook = index;
+	record.file = hook->file;
 	ip = copy_registers(context, registers);
 	why = find_label(hook, registers, ip, &record.label);
 	if (why == FINE)

@@ -196,6 +196,10 @@ take_news(struct ebpftls_client *client, int type,
 		if (client->hooked != NULL)
 			client->hooked(client->context, &message->hooked);
 		return true;
+	case EBPFTLS_LIBRARY:
+		if (client->library != NULL)
+			client->library(client->context, &message->library);
+		return true;
 	case EBPFTLS_NOTE:
 		memcpy(client->note, message->note.text, sizeof(client->note));
 		client->notes++;

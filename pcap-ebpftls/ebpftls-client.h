@@ -31,6 +31,7 @@ struct ebpftls_client {
 	/* Called with what comes, set after init; may be NULL. */
 	void (*process)(void *context, const struct ebpftls_process *process);
 	void (*hooked)(void *context, const struct ebpftls_hooked *answer);
+	void (*library)(void *context, const struct ebpftls_library *library);
 	void *context;
 };
 

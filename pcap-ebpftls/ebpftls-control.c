@@ -27,6 +27,7 @@ static const size_t sizes[] = {
 	[EBPFTLS_FILTER] = sizeof(struct ebpftls_filter_part),
 	[EBPFTLS_FILTER_ON] = sizeof(struct ebpftls_filter_on),
 	[EBPFTLS_FILTER_OFF] = sizeof(struct ebpftls_filter_off),
+	[EBPFTLS_LIBRARY] = sizeof(struct ebpftls_library),
 };
 
 static bool
@@ -118,6 +119,9 @@ ebpftls_control_valid(const union ebpftls_any_message *message, size_t size)
 	case EBPFTLS_FILTER_OFF:
 		return terminated(message->filter_off.text,
 				  sizeof(message->filter_off.text));
+	case EBPFTLS_LIBRARY:
+		return terminated(message->library.path,
+				  sizeof(message->library.path));
 	default:
 		return true;
 	}

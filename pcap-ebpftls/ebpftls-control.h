@@ -18,7 +18,8 @@
  *	agent -> module   SECRETS_ON with the descriptor of the ring buffer, or
  *	                  SECRETS_OFF and why; the capture goes on;
  *	                  after that NOTE, as often as something becomes of
- *	                  the secrets that their reader should know
+ *	                  the secrets that their reader should know,
+ *	                  and LIBRARY for each file that gives them
  *	module -> agent   HOOKED, a question about a process
  *	agent -> module   HOOKED, its answer
  *	module -> agent   FILTER, as often as a filter needs it, at any time
@@ -73,6 +74,7 @@ enum ebpftls_message {
 	EBPFTLS_FILTER,
 	EBPFTLS_FILTER_ON,
 	EBPFTLS_FILTER_OFF,
+	EBPFTLS_LIBRARY,
 };
 
 /* Why there is no capture; each has its PCAP_ERROR_ code. */
@@ -193,6 +195,13 @@ struct ebpftls_note {
 	char text[EBPFTLS_TEXT_SIZE];
 };
 
+/* Secrets with this number come from this file. */
+struct ebpftls_library {
+	struct ebpftls_header header;
+	uint32_t file;
+	char path[EBPFTLS_TEXT_SIZE]; /* cut where it does not fit */
+};
+
 enum ebpftls_state {
 	EBPFTLS_STATE_OK,
 	EBPFTLS_STATE_LIMITED,
@@ -302,6 +311,7 @@ union ebpftls_any_message {
 	struct ebpftls_filter_part filter_part;
 	struct ebpftls_filter_on filter_on;
 	struct ebpftls_filter_off filter_off;
+	struct ebpftls_library library;
 };
 
 #endif

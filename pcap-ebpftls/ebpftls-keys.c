@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ebpftls-owner.h"
 #include "ebpftls-table.h"
 
 #define SECRET_MAX 48
+#define GIVERS_MAX 2 /* both ends */
 #define BIT(label) (UINT16_C(1) << (label))
 
 _Static_assert(EBPFTLS_LABELS <= 16, "bits of have");
@@ -20,10 +22,16 @@ struct kept {
 	uint8_t bytes[SECRET_MAX];
 };
 
+struct giver {
+	uint32_t pid;
+	uint32_t file;
+};
+
 struct connection {
 	struct ebpftls_node node;
 	struct ebpftls_keys_entry entry; /* begins with the key */
 	uint8_t count;
+	struct giver givers[GIVERS_MAX];
 	struct kept kept[EBPFTLS_LABELS]; /* in the order in which they came */
 };
 
@@ -159,6 +167,22 @@ make_room(struct connection *connection, const struct ebpftls_secret *secret)
 	return true;
 }
 
+static void
+note_giver(struct connection *connection, const struct ebpftls_secret *secret)
+{
+	const struct giver giver = { secret->pid, secret->file };
+	uint8_t i;
+
+	for (i = 0; i < connection->entry.givers; i++)
+		if (connection->givers[i].pid == giver.pid &&
+		    connection->givers[i].file == giver.file)
+			return;
+	if (i == GIVERS_MAX)
+		return;
+	connection->givers[i] = giver;
+	connection->entry.givers++;
+}
+
 const struct ebpftls_keys_entry *
 ebpftls_keys_add(struct ebpftls_keys *keys, const struct ebpftls_secret *secret)
 {
@@ -168,6 +192,7 @@ ebpftls_keys_add(struct ebpftls_keys *keys, const struct ebpftls_secret *secret)
 	if (!is_secret(secret))
 		return NULL;
 	connection = get_connection(keys, secret->random);
+	note_giver(connection, secret);
 	if (!make_room(connection, secret))
 		return NULL;
 	kept = &connection->kept[connection->count++];
@@ -207,13 +232,38 @@ format(char line[EBPFTLS_LINE_SIZE], uint8_t label,
 	return (size_t)(to - line);
 }
 
+static const struct connection *
+connection_of(const struct ebpftls_keys_entry *entry)
+{
+	return (const void *)((const uint8_t *)entry -
+			      offsetof(struct connection, entry));
+}
+
+size_t
+ebpftls_keys_giver(const struct ebpftls_keys_entry *entry, uint8_t which,
+		   const struct ebpftls_libraries *libraries,
+		   char line[EBPFTLS_GIVER_SIZE])
+{
+	const struct giver *giver = &connection_of(entry)->givers[which];
+	const char *path = ebpftls_libraries_find(libraries, giver->file);
+	char *to = line;
+
+	if (path == NULL)
+		return 0;
+	*to++ = '#';
+	*to++ = ' ';
+	to = write_hex(to, entry->random, EBPFTLS_RANDOM_SIZE);
+	*to++ = ' ';
+	to += ebpftls_owner_library(giver->pid, path, to);
+	*to++ = '\n';
+	return (size_t)(to - line);
+}
+
 void
 ebpftls_keys_lines(const struct ebpftls_keys_entry *entry,
 		   ebpftls_keys_line *line, void *context)
 {
-	const struct connection *connection =
-	    (const void *)((const uint8_t *)entry -
-			   offsetof(struct connection, entry));
+	const struct connection *connection = connection_of(entry);
 	char text[EBPFTLS_LINE_SIZE];
 
 	if (entry->have == 0)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ebpftls-libraries.h"
 #include "events.h"
 
 #define EBPFTLS_RANDOM_SIZE 32
@@ -17,12 +18,20 @@
 /* "LABEL RANDOM SECRET\n" in hexadecimal, terminated. */
 #define EBPFTLS_LINE_SIZE 256
 
+/*
+ * "# RANDOM pid=PID library=PATH\n", for people and our own tools: who reads
+ * secrets passes over it. The words are as in comments.
+ */
+#define EBPFTLS_GIVER_SIZE 1280
+
 /* What one connection has, and is known to need: bits 1 << ebpftls_label. */
 struct ebpftls_keys_entry {
 	uint8_t random[EBPFTLS_RANDOM_SIZE];
 	uint16_t have;
-	bool captured; /* its ClientHello is among the packets */
-	bool written;  /* the savefiles have what it has: theirs to set */
+	bool captured;	/* its ClientHello is among the packets */
+	bool written;	/* the savefiles have what it has: theirs to set */
+	uint8_t givers; /* who gave secrets: each process and file once */
+	uint8_t named;	/* of them, in the savefiles: theirs to set */
 };
 
 struct ebpftls_keys;
@@ -64,6 +73,14 @@ ebpftls_keys_find(struct ebpftls_keys *keys,
 typedef void ebpftls_keys_line(void *context, const char *line, size_t length);
 void ebpftls_keys_lines(const struct ebpftls_keys_entry *entry,
 			ebpftls_keys_line *line, void *context);
+
+/*
+ * Writes the line about one who gave a connection's secrets, the first is 0;
+ * returns its length, 0: the file is not known.
+ */
+size_t ebpftls_keys_giver(const struct ebpftls_keys_entry *entry, uint8_t which,
+			  const struct ebpftls_libraries *libraries,
+			  char line[EBPFTLS_GIVER_SIZE]);
 
 /* Writes the key log line of one secret; returns its length, 0: it is none. */
 size_t ebpftls_keys_format(const struct ebpftls_secret *secret,

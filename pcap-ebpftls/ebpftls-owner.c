@@ -23,6 +23,11 @@ _Static_assert(LENGTH("pid=4294967295 comm= uid=4294967295") +
 _Static_assert(4 * (sizeof(struct ebpftls_process) + 64) <= EBPFTLS_FACTS_SIZE,
 	       "room for all facts");
 
+_Static_assert(LENGTH("pid=4294967295 library=") +
+		       4 * (EBPFTLS_TEXT_SIZE - 1) <=
+		   EBPFTLS_LIBRARY_SIZE,
+	       "room for a path");
+
 static char *
 put_text(char *to, const char *text)
 {
@@ -155,6 +160,15 @@ ebpftls_owner_facts(const struct ebpftls_owner *owner,
 		to = put_known(to, " cmd=", facts->command);
 	}
 	return (size_t)(to - text);
+}
+
+size_t
+ebpftls_owner_library(uint32_t pid, const char *path,
+		      char text[EBPFTLS_LIBRARY_SIZE])
+{
+	char *to = put_number(text, "pid=", pid, 1);
+
+	return (size_t)(put_value(to, " library=", path) - text);
 }
 
 size_t

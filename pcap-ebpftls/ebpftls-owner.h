@@ -14,9 +14,10 @@
 #include "events.h"
 
 /* Longer than any of the texts; none ends with a 0. */
-#define EBPFTLS_OWNERS_SIZE 208
-#define EBPFTLS_FACTS_SIZE  8192
-#define EBPFTLS_COMM_SIZE   64
+#define EBPFTLS_OWNERS_SIZE  208
+#define EBPFTLS_FACTS_SIZE   8192
+#define EBPFTLS_COMM_SIZE    64
+#define EBPFTLS_LIBRARY_SIZE 1088
 
 /* Of a packet with these owners, of which at least one is not NULL. */
 size_t ebpftls_owner_comment(const struct ebpftls_owner *sender,
@@ -30,6 +31,10 @@ size_t ebpftls_owner_comment(const struct ebpftls_owner *sender,
 size_t ebpftls_owner_facts(const struct ebpftls_owner *owner,
 			   const struct ebpftls_process *facts, uint64_t boot,
 			   char text[EBPFTLS_FACTS_SIZE]);
+
+/* Of a process and a file with TLS code that it runs, as messages have it. */
+size_t ebpftls_owner_library(uint32_t pid, const char *path,
+			     char text[EBPFTLS_LIBRARY_SIZE]);
 
 /*
  * A name that stands alone: as in the comments, but with spaces and '='. Valid

@@ -200,6 +200,39 @@ put_lines(struct ebpftls_savefile *save, const struct ebpftls_keys_entry *entry)
 	ebpftls_keys_lines(entry, put_line_of, &of);
 }
 
+/*
+ * Who gave them, which is of use to people only: never at the cost of a room
+ * for secrets.
+ */
+static void
+put_giver(struct ebpftls_savefile *save, const struct ebpftls_keys_entry *entry,
+	  uint8_t which)
+{
+	struct ebpftls_output *output = &save->output;
+	char line[EBPFTLS_GIVER_SIZE];
+	const size_t length =
+	    ebpftls_keys_giver(entry, which, save->files->libraries, line);
+
+	if (length > 0 && output->error == 0 && output->file != NULL)
+		ebpftls_output_secret(output, line, length, save->files->now);
+}
+
+/* One whose file is not known yet waits for the next secret. */
+static void
+name_givers(struct ebpftls_savefiles *files, struct ebpftls_keys_entry *entry)
+{
+	struct ebpftls_savefile *save;
+	char line[EBPFTLS_GIVER_SIZE];
+
+	while (entry->named < entry->givers &&
+	       ebpftls_keys_giver(entry, entry->named, files->libraries, line) >
+		   0) {
+		for (save = files->first; save != NULL; save = save->next)
+			put_giver(save, entry, entry->named);
+		entry->named++;
+	}
+}
+
 /* The first secrets of a connection go into all files at once. */
 static void
 publish(struct ebpftls_savefiles *files, struct ebpftls_keys_entry *entry)
@@ -211,6 +244,7 @@ publish(struct ebpftls_savefiles *files, struct ebpftls_keys_entry *entry)
 	for (save = files->first; save != NULL; save = save->next)
 		put_lines(save, entry);
 	entry->written = true;
+	name_givers(files, entry);
 }
 
 /* Those that come after them one by one. */
@@ -237,10 +271,13 @@ repeat(void *context, const uint8_t random[EBPFTLS_RANDOM_SIZE])
 
 	if (entry == NULL || !entry->captured)
 		return;
-	if (entry->written)
-		put_lines(save, entry);
-	else
+	if (!entry->written) {
 		publish(save->files, entry);
+		return;
+	}
+	put_lines(save, entry);
+	for (uint8_t i = 0; i < entry->named; i++)
+		put_giver(save, entry, i);
 }
 
 /* --- the queue ----------------------------------------------------------- */
@@ -1000,12 +1037,14 @@ ebpftls_savefiles_secret(struct ebpftls_savefiles *files,
 	new = ebpftls_keys_add(files->keys, secret) != NULL;
 	if (new && files->sources != NULL)
 		ebpftls_sources_came(files->sources, secret->random);
-	if (new)
-		entry = ebpftls_keys_find(files->keys, secret->random);
-	if (entry != NULL && entry->written)
-		publish_one(files, secret);
-	else if (entry != NULL && entry->captured)
+	entry = ebpftls_keys_find(files->keys, secret->random);
+	if (entry != NULL && entry->written) {
+		if (new)
+			publish_one(files, secret);
+		name_givers(files, entry);
+	} else if (entry != NULL && entry->captured && new) {
 		publish(files, entry);
+	}
 	for (save = files->first; save != NULL; save = save->next)
 		release(save, false);
 	ebpftls_savefiles_unlock(files);

@@ -47,9 +47,10 @@ struct ebpftls_last {
  * lock, which is taken by every call below.
  */
 struct ebpftls_savefiles {
-	/* both, or neither if no secrets will come */
+	/* all, or none if no secrets will come */
 	struct ebpftls_keys *keys;
 	struct ebpftls_flows *flows;
+	struct ebpftls_libraries *libraries;
 	uint64_t hold;			 /* nanoseconds */
 	size_t hold_bytes;		 /* more than this is never held */
 	struct ebpftls_sources *sources; /* NULL: whoever may give secrets */

@@ -234,6 +234,17 @@ learn(void *context, const struct ebpftls_process *facts)
 	ebpftls_savefiles_unlock(&handle->savefiles);
 }
 
+static void
+learn_library(void *context, const struct ebpftls_library *library)
+{
+	struct pcap_ebpftls *handle = context;
+
+	ebpftls_savefiles_lock(&handle->savefiles);
+	if (handle->savefiles.libraries != NULL)
+		ebpftls_libraries_learn(handle->savefiles.libraries, library);
+	ebpftls_savefiles_unlock(&handle->savefiles);
+}
+
 static uint64_t
 time_of(clockid_t clock)
 {
@@ -248,6 +259,7 @@ pcap_ebpftls_meet_people(struct pcap_ebpftls *handle)
 {
 	handle->client.process = learn;
 	handle->client.hooked = take_answer;
+	handle->client.library = learn_library;
 	handle->client.context = handle;
 	if (handle->device.naming == 0 || handle->people != NULL)
 		return 0;
@@ -290,9 +302,11 @@ forget_secrets(struct ebpftls_savefiles *files)
 	ebpftls_keys_free(files->keys);
 	ebpftls_flows_free(files->flows);
 	ebpftls_sources_free(files->sources);
+	ebpftls_libraries_free(files->libraries);
 	files->keys = NULL;
 	files->flows = NULL;
 	files->sources = NULL;
+	files->libraries = NULL;
 }
 
 static int
@@ -303,8 +317,9 @@ begin_savefiles(struct pcap_ebpftls *handle)
 	files->keys = ebpftls_keys_new(CONNECTIONS_MAX);
 	files->flows = ebpftls_flows_new(FLOWS_MAX);
 	files->sources = ebpftls_sources_new(SOURCES_MAX);
+	files->libraries = ebpftls_libraries_new();
 	if (files->keys == NULL || files->flows == NULL ||
-	    files->sources == NULL) {
+	    files->sources == NULL || files->libraries == NULL) {
 		forget_secrets(files);
 		return -ENOMEM;
 	}

@@ -27,8 +27,8 @@
 #include "ebpftls-control-io.h"
 #include "events.h"
 
-#define SECOND	   1000 /* milliseconds */
-#define PATIENCE   (30 * SECOND) /* more than the agent has for a cold disk */
+#define SECOND	   1000		 /* milliseconds */
+#define PATIENCE   (30 * SECOND) /* the agent has less for a cold disk */
 #define LOOK_AGAIN 20
 
 static const char *const labels[EBPFTLS_LABELS] = EBPFTLS_LABEL_NAMES;
@@ -176,8 +176,8 @@ print_secret(void *context, void *data, size_t size)
 	putchar(' ');
 	print_hex(secret.secret, secret.length);
 	if (verbose)
-		printf(" # pid %u tid %u hook %u lost %u", secret.pid,
-		       secret.tid, secret.hook, secret.lost);
+		printf(" # pid %u tid %u file %u lost %u", secret.pid,
+		       secret.tid, secret.file, secret.lost);
 	putchar('\n');
 	fflush(stdout);
 	return 0;

@@ -36,7 +36,8 @@ DEVICES = {
 # --- messages: ebpftls-control.h ---------------------------------------------
 
 OPEN, OPENED, RINGS, ERROR, GONE = range(1, 6)
-PROCESS, FILTER, FILTER_ON, FILTER_OFF = range(10, 14)
+PROCESS = 10
+FILTER, FILTER_ON, FILTER_OFF, LIBRARY = range(13, 17)
 
 
 def message(kind, body, descriptors=0, version=1):
@@ -89,6 +90,10 @@ def process(comm=b"curl", exe=b"/usr/bin/curl", command=b"curl x"):
                                         comm, exe, command, b"/", b"0123"))
 
 
+def library(number, path):
+    return message(LIBRARY, struct.pack("=I256s", number, path))
+
+
 CONTROL = {
     "session": opened() + rings([0]),
     "all-descriptors": opened(0x7f, descriptors=7) + rings([3]),
@@ -105,6 +110,8 @@ CONTROL = {
                  rings([0]) + process(b"x" * 16) + process(command=b"y" * 1024),
     "version": message(GONE, b"", version=2),
     "filter-on": opened() + rings([0]) + process() * 3 + filter_on(),
+    "libraries": library(1, b"/usr/lib/libssl.so.3") + opened() +
+                 library(70000, b"/a") + rings([0]) + library(2, b"x" * 256),
     "filter-off": opened() + rings([0]) + process() * 3 + filter_off(b"odd"),
     "filter": part(3, 0, 2, descriptors=1) + part(3, 2, 1) +
               part(250, 0, 250, descriptors=1) + part(0, 0, 0, descriptors=1),
@@ -361,8 +368,10 @@ def captures():
     process = block(DARWIN, struct.pack("=I", 7) + option(2, b"curl"))
     numbers = option(2, struct.pack("=I", 1)) + option(
         32769, struct.pack("=I", 0))
+    givers = b"".join(b"# %s pid=%d library=/usr/lib/%s\n" % (
+        lines.split()[1], *giver) for giver in ((7, b"a.so"), (8, b"b\\x20")))
     notes = block(STATISTICS, bytes(12) + option(1, b"no TLS secrets: \n"))
-    yield "tls13", head() + keys(lines) + b"".join(
+    yield "tls13", head() + keys(lines) + keys(givers) + b"".join(
         captured(packet, comment) for packet in packets) + notes
     yield "blocks", head() + process + b"".join(
         captured(packet, numbers) for packet in packets)

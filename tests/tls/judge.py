@@ -141,7 +141,7 @@ def secrets(capture):
                 length = struct.unpack_from("<I", body, 4)[0]
                 lines.update(body[8:8 + length].split(b"\n"))
     for line in sorted(lines):
-        if line.strip(b" #\0\r"):
+        if line.strip(b"\0\r") and not line.startswith(b"#"):
             print(line.decode("ascii"))
 
 

@@ -294,6 +294,60 @@ many(void)
 	ebpftls_keys_free(keys);
 }
 
+static bool
+is_giver(const struct ebpftls_keys_entry *entry, uint8_t which,
+	 const struct ebpftls_libraries *libraries, const char *wanted)
+{
+	char line[EBPFTLS_GIVER_SIZE];
+	size_t length = ebpftls_keys_giver(entry, which, libraries, line);
+
+	return length == strlen(wanted) && memcmp(line, wanted, length) == 0;
+}
+
+#define RANDOM_01                          \
+	"01010101010101010101010101010101" \
+	"01010101010101010101010101010101"
+
+/* Both ends may be on this machine; of more nobody keeps count. */
+static void
+givers(void)
+{
+	struct ebpftls_libraries *libraries = ebpftls_libraries_new();
+	struct ebpftls_library library = { .file = 7, .path = "/a b\n=x" };
+	struct ebpftls_keys *keys = ebpftls_keys_new(LIMIT);
+	struct ebpftls_secret secret = make(1, EBPFTLS_CLIENT_RANDOM, 2);
+	const struct ebpftls_keys_entry *entry;
+
+	secret.pid = 12;
+	secret.file = 7;
+	entry = ebpftls_keys_add(keys, &secret);
+	check(entry->givers == 1);
+	check(is_giver(entry, 0, libraries, ""));
+	check(is_giver(entry, 0, NULL, ""));
+	ebpftls_libraries_learn(libraries, &library);
+	check(is_giver(entry, 0, libraries,
+		       "# " RANDOM_01 " pid=12 "
+		       "library=/a\\x20b\\x0a\\x3dx\n"));
+	check(ebpftls_keys_add(keys, &secret) == NULL);
+	check(entry->givers == 1);
+	secret.pid = 4294967295;
+	secret.file = 4095;
+	check(ebpftls_keys_add(keys, &secret) == NULL);
+	check(entry->givers == 2);
+	library.file = 4095;
+	memset(library.path, '\xff', sizeof(library.path) - 1);
+	ebpftls_libraries_learn(libraries, &library);
+	check(!is_giver(entry, 1, libraries, ""));
+	secret.pid = 3;
+	check(ebpftls_keys_add(keys, &secret) == NULL);
+	check(entry->givers == 2);
+	library.file = UINT32_MAX;
+	ebpftls_libraries_learn(libraries, &library);
+	check(ebpftls_libraries_find(libraries, UINT32_MAX) == NULL);
+	ebpftls_keys_free(keys);
+	ebpftls_libraries_free(libraries);
+}
+
 /* Reads what is no longer part of the table: its items, after a drop. */
 static void
 wiped(void)
@@ -321,6 +375,7 @@ main(void)
 		{ "a secret is kept once", once },
 		{ "what is no secret is not kept", not_secrets },
 		{ "lines have the form of SSLKEYLOGFILE", format },
+		{ "who gave the secrets of a connection", givers },
 		{ "lines come in the order of the secrets", in_order },
 		{ "of secrets of key updates the newest", key_updates },
 		{ "a client random that is used again", random_again },

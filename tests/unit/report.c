@@ -474,6 +474,84 @@ processes(void)
 	}
 }
 
+/* A line about the recorded connection, whose client random it is. */
+static void
+put_giver(const char *random, const char *says)
+{
+	char line[2048];
+	int length;
+
+	if (random == NULL)
+		random = strchr(secrets[0], ' ') + 1;
+	length = snprintf(line, sizeof(line), "# %.64s %s\n", random, says);
+	ebpftls_blocks_secrets(&blocks, line, (size_t)length);
+}
+
+#define BOTH  "pid=7 comm=curl uid=0 to-pid=8 to-comm=nginx to-uid=0"
+#define NAMES "  curl[7] > nginx[8]"
+
+static void
+libraries(void)
+{
+	static const char a64[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+				  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+	static const struct {
+		const char *comment;
+		uint8_t direction;
+		const char *first;
+		const char *second;
+		const char *want;
+	} said[] = {
+		{ BOTH, 2, "pid=7 library=/a/libx.so", "pid=8 library=/b/y",
+		  NAMES "  libx.so > y\n" },
+		{ BOTH, 2, "pid=8 library=/b/y", "pid=7 library=/a/libx.so",
+		  NAMES "  libx.so > y\n" },
+		{ BOTH, 2, "pid=7 library=/a/x", "pid=8 library=/b/x",
+		  NAMES "  x\n" },
+		{ BOTH, 2, "pid=7 library=x", "pid=7 library=/b/y",
+		  NAMES "  x > ?\n" },
+		{ BOTH, 2, "pid=9 library=x", "pid=8 library=/b\\x20/y\\x0a",
+		  NAMES "  ? > y\\x0a\n" },
+		{ BOTH, 2, "pid=9 library=x", "pid=10 library=y", NAMES "\n" },
+		{ BOTH, 2, "pid=7 library=\x1b[1m", "pid= library=x",
+		  NAMES "\n" },
+		{ BOTH, 2, "pid=4294967303 library=x", "pid=7x library=x",
+		  NAMES "\n" },
+		{ BOTH, 2, "library=x pid=7", "pid=8", NAMES "\n" },
+		{ "pid=7 comm=curl uid=0", 2, "pid=7 library=/a", "",
+		  "  curl[7]  a\n" },
+		{ "pid=8 comm=nginx uid=0", 1, "pid=8 library=/a", "",
+		  "   > nginx[8]  a\n" },
+		{ "pid=unknown", 2, "pid=7 library=/a", "", "  ?\n" },
+	};
+
+	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+		begin();
+		put_giver(NULL, "pid=7 library=/before/its/secrets");
+		put_secrets_but(SECRETS);
+		put_giver(a64, "pid=7 library=/of/another");
+		put_giver(NULL, said[i].first);
+		put_giver(NULL, said[i].second);
+		put(1, UINT32_MAX, said[i].comment, said[i].direction);
+		put_packets(2, PACKETS);
+		report(16);
+		check(good && says(said[i].want));
+	}
+}
+
+/* A connection that does not decrypt names them before it says why. */
+static void
+libraries_in_columns(void)
+{
+	begin();
+	put_secrets_but(SERVER_DATA);
+	put_giver(NULL, "pid=7 library=/a/libx.so");
+	put(1, UINT32_MAX, "pid=7 comm=curl uid=0", 2);
+	put_packets(2, PACKETS);
+	report(16);
+	check(says("  curl[7]  libx.so  no SERVER_TRAFFIC_SECRET_0: "));
+}
+
 /* By the numbers of blocks, where there are no comments. */
 static void
 process_blocks(void)
@@ -612,6 +690,8 @@ static const struct check_case cases[] = {
 	{ "processes in comments", processes },
 	{ "processes in blocks", process_blocks },
 	{ "processes in headers of PKTAP", pktap },
+	{ "libraries of both ends", libraries },
+	{ "a library before what is wrong", libraries_in_columns },
 	{ "what the capture said", notes },
 	{ "more than are followed", crowded },
 	{ "files that cannot be read", unreadable },

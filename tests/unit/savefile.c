@@ -74,6 +74,8 @@ ebpftls_keys_add(struct ebpftls_keys *unused,
 	struct connection *c = connection(secret->random, true);
 
 	(void)unused;
+	if (c->entry.givers < secret->file)
+		c->entry.givers = (uint8_t)secret->file;
 	if ((c->entry.have & (1 << secret->label)) != 0)
 		return NULL;
 	c->entry.have |= (uint16_t)(1 << secret->label);
@@ -132,6 +134,16 @@ ebpftls_keys_lines(const struct ebpftls_keys_entry *entry,
 
 	for (size_t i = 0; i < c->count; i++)
 		line(context, text, ebpftls_keys_format(&c->secrets[i], text));
+}
+
+size_t
+ebpftls_keys_giver(const struct ebpftls_keys_entry *entry, uint8_t which,
+		   const struct ebpftls_libraries *libraries,
+		   char line[EBPFTLS_GIVER_SIZE])
+{
+	check(which < entry->givers);
+	return libraries == NULL ? 0
+				 : (size_t)sprintf(line, "# giver %u\n", which);
 }
 
 static unsigned int looks;
@@ -297,12 +309,20 @@ secret_of(uint8_t number, uint8_t label)
 	return secret;
 }
 
+/* By so many. */
+static void
+given(uint8_t number, uint8_t label, uint16_t givers)
+{
+	struct ebpftls_secret it = secret_of(number, label);
+
+	it.file = givers;
+	ebpftls_savefiles_secret(&files, &it, now);
+}
+
 static void
 secret(uint8_t number, uint8_t label)
 {
-	const struct ebpftls_secret it = secret_of(number, label);
-
-	ebpftls_savefiles_secret(&files, &it, now);
+	given(number, label, 0);
 }
 
 /* --- what is in a file ------------------------------------------------------
@@ -314,8 +334,8 @@ static char path[] = "savefile-test.pcapng";
 
 /*
  * One letter per block: a packet shows its first two bytes, the number of its
- * process block after '@', and a '+' for each comment; secrets S or R; a
- * process block D and the pid.
+ * process block after '@', and a '+' for each comment; secrets S or R,
+ * who gave them G; a process block D and the pid.
  */
 static char shape[BLOCKS_MAX * 3];
 
@@ -334,6 +354,8 @@ shape_of_secrets(char *to, size_t at, size_t size)
 {
 	size_t lines = 0;
 
+	if (size > 2 && memcmp(content + at, "# g", 3) == 0)
+		return stpcpy(to, "G");
 	for (size_t i = 0; i < size; i++)
 		lines += content[at + i] == '\n' && i > 0 &&
 			 content[at + i - 1] != '\n';
@@ -541,6 +563,61 @@ known_before(void)
 	secret(1, 4);
 	check(ebpftls_savefile_flush(save) == 0);
 	check(is_shape(file_shape(), "H I h1 S S n1 n1 S"));
+	ebpftls_savefiles_close(&files);
+	fclose(file);
+}
+
+/*
+ * Who gave secrets stands behind the first of them, or behind the next when
+ * the file became known late; and again in each file that repeats them.
+ */
+static void
+givers(void)
+{
+	struct ebpftls_libraries *some = (struct ebpftls_libraries *)&keys;
+	FILE *file = fopen(path, "w"), *other = open_pipe();
+	struct ebpftls_savefile *save;
+
+	set_up();
+	save = begin(file);
+	hello(save, 1);
+	given(1, 2, 1);
+	files.libraries = some;
+	given(1, 3, 1);
+	needs(save, 1, 0x0c);
+	given(1, 3, 2); /* the other end has the same */
+	given(1, 3, 2);
+	check(ebpftls_savefile_flush(save) == 0);
+	check(is_shape(file_shape(), "H I h1 S S G n1 G"));
+	save = begin(other);
+	needs(save, 1, 0x0c);
+	check(ebpftls_savefile_flush(save) == 0);
+	check(is_shape(pipe_shape(), "H I S S G G n1"));
+	ebpftls_savefiles_close(&files);
+	close(pipe_end);
+	fclose(other);
+	fclose(file);
+}
+
+/* No room is given away for it. */
+static void
+giver_of_late_secrets(void)
+{
+	FILE *file = fopen(path, "w");
+	struct ebpftls_savefile *save;
+
+	set_up();
+	files.libraries = (struct ebpftls_libraries *)&keys;
+	save = begin(file);
+	hello(save, 1);
+	needs(save, 1, 0x0c);
+	plain(save, 2);
+	now += HOLD;
+	ebpftls_savefiles_tick(&files, now);
+	given(1, 2, 1);
+	given(1, 3, 1);
+	check(ebpftls_savefile_flush(save) == 0);
+	check(is_shape(file_shape(), "H I h1 R2 n1 p2 G"));
 	ebpftls_savefiles_close(&files);
 	fclose(file);
 }
@@ -2021,6 +2098,8 @@ static const struct check_case cases[] = {
 	{ "packets go straight", straight },
 	{ "secrets overtake packets", overtaking },
 	{ "secrets known before the connection", known_before },
+	{ "who gave secrets", givers },
+	{ "who gave late secrets", giver_of_late_secrets },
 	{ "secrets known in part", known_in_part },
 	{ "packets never overtake packets", two_waiting },
 	{ "nobody gives secrets", nobody_gives },

@@ -931,6 +931,30 @@ complaint_about_one_that_left(void)
 	tear_down(&fixture);
 }
 
+/* Also when the hook is one that another file had. */
+static void
+number_of_its_file(void)
+{
+	struct fixture fixture;
+	struct ebpftls_secret secret;
+	uint32_t before = 0, number = 0;
+	const char *path;
+
+	if (!set_up(&fixture))
+		return;
+	check(secrets_library(fixture.secrets, &before, &path));
+	check(before != 0 && strcmp(path, library_path) == 0);
+	check(!secrets_library(fixture.secrets, &number, &path));
+	secrets_detach(fixture.secrets, fixture.attachment);
+	fixture.attachment = attach_to(fixture.secrets, library_path);
+	check(secrets_library(fixture.secrets, &number, &path));
+	check(number != before && number != 0);
+	have(&fixture.program, "master 13 1");
+	check(next(&fixture.reader, &secret));
+	check(secret.file == number);
+	tear_down(&fixture);
+}
+
 static void
 no_more_hooks_than_there_are(void)
 {
@@ -1211,6 +1235,7 @@ static const struct check_case cases[] = {
 	{ "zero-secret", zero_secret },
 	{ "zero-random", zero_random },
 	{ "complaint-about-one-that-left", complaint_about_one_that_left },
+	{ "number-of-its-file", number_of_its_file },
 	{ "what-cannot-be-attached", what_cannot_be_attached },
 	{ "read-without-privilege", read_without_privilege },
 	{ "nothing-is-left", nothing_is_left },

@@ -56,7 +56,9 @@ struct attachment {
 	int multi; /* a link for all hooks, or -1 */
 	struct bpf_link *links[SCAN_HOOKS_MAX]; /* or one for each */
 	uint32_t faults;
-	char path[128]; /* as far as it fits */
+	uint16_t number;	      /* of its secrets; 0: there are no more */
+	bool is_new;		      /* nobody has been told of it */
+	char path[EBPFTLS_TEXT_SIZE]; /* as far as it fits */
 	char report[96];
 	bool is_news; /* the report */
 	bool off;     /* and all hooks with it */
@@ -74,6 +76,7 @@ struct secrets {
 	struct attachment *hooks[SECRETS_HOOKS_MAX]; /* whose, or NULL */
 	struct news *first; /* that is not about an attachment */
 	uint32_t told;	    /* so many */
+	uint16_t numbers;   /* of attachments, so far */
 	bool full;	    /* has been told */
 	char news[256];
 };
@@ -322,10 +325,26 @@ secrets_news(struct secrets *secrets)
 		if (attachment == NULL || !attachment->is_news)
 			continue;
 		attachment->is_news = false;
-		snprintf(secrets->news, sizeof(secrets->news), "%s: %s",
+		snprintf(secrets->news, sizeof(secrets->news), "%.128s: %s",
 			 attachment->path, attachment->report);
 	}
 	return secrets->news[0] != '\0' ? secrets->news : NULL;
+}
+
+bool
+secrets_library(struct secrets *secrets, uint32_t *number, const char **path)
+{
+	for (uint32_t i = 0; i < SECRETS_HOOKS_MAX; i++) {
+		struct attachment *attachment = secrets->hooks[i];
+
+		if (attachment == NULL || !attachment->is_new)
+			continue;
+		attachment->is_new = false;
+		*number = attachment->number;
+		*path = attachment->path;
+		return true;
+	}
+	return false;
 }
 
 /* --- attaching ------------------------------------------------------------ */
@@ -363,10 +382,14 @@ write_hooks(struct secrets *secrets, const struct attachment *attachment,
 {
 	int map = bpf_map__fd(secrets->skeleton->maps.hooks);
 
-	for (uint32_t i = 0; i < attachment->count; i++)
-		if (bpf_map_update_elem(map, &attachment->hooks[i], &hooks[i],
+	for (uint32_t i = 0; i < attachment->count; i++) {
+		struct ebpftls_hook hook = hooks[i];
+
+		hook.file = attachment->number;
+		if (bpf_map_update_elem(map, &attachment->hooks[i], &hook,
 					BPF_ANY) != 0)
 			return -errno;
+	}
 	return 0;
 }
 
@@ -529,6 +552,9 @@ secrets_attach(struct secrets *secrets, int fd,
 		return -ENOMEM;
 	attachment->multi = -1;
 	name(attachment, fd);
+	if (secrets->numbers < UINT16_MAX)
+		attachment->number = ++secrets->numbers;
+	attachment->is_new = attachment->number != 0;
 	error = reserve(secrets, attachment, result->count);
 	if (error == 0)
 		error = write_hooks(secrets, attachment, result->hooks);

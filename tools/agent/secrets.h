@@ -63,6 +63,13 @@ secrets_tell(struct secrets *secrets, const char *format, ...);
  */
 const char *secrets_news(struct secrets *secrets);
 
+/*
+ * The next attachment that has not been told of: the number that its secrets
+ * have, and its file, valid until it is detached. False: all have been.
+ */
+bool secrets_library(struct secrets *secrets, uint32_t *number,
+		     const char **path);
+
 /* Takes everything down; NULL is allowed. */
 void secrets_close(struct secrets *secrets);
 

@@ -575,6 +575,25 @@ tell_news(struct session *session)
 	}
 }
 
+/* Files of anybody, which one who is limited need not be able to see. */
+static void
+tell_libraries(struct session *session)
+{
+	union ebpftls_any_message message;
+	const char *path;
+	uint32_t number;
+
+	while (!session->caller.limited &&
+	       secrets_library(session->secrets, &number, &path)) {
+		memset(&message, 0, sizeof(message));
+		message.library.file = number;
+		snprintf(message.library.path, sizeof(message.library.path),
+			 "%s", path);
+		ebpftls_control_send(session->sock, &message, EBPFTLS_LIBRARY,
+				     NULL, 0);
+	}
+}
+
 static void
 answer(struct session *session, const struct ebpftls_hooked *answer)
 {
@@ -708,8 +727,10 @@ serve(struct session *session)
 			clock_stepped(session->clock,
 				      &capture_shared(&session->capture)
 					   ->clock);
-		if (wait[3].revents)
+		if (wait[3].revents) {
 			discover_more(session);
+			tell_libraries(session);
+		}
 		if (wait[4].revents)
 			secrets_complaints(session->secrets);
 		if (wait[5].revents)

@@ -161,9 +161,15 @@ static void
 find_secrets(const struct connections *connections,
 	     struct connection *connection)
 {
-	if (connection->result.client_hello)
-		connection->have =
-		    keylog_have(connections->log, connection->result.random);
+	const uint8_t *random = connection->result.random;
+
+	if (!connection->result.client_hello)
+		return;
+	connection->have = keylog_have(connections->log, random);
+	connection->libraries[0] = keylog_library(connections->log, random,
+						  connection->ends.first.pid);
+	connection->libraries[1] = keylog_library(connections->log, random,
+						  connection->ends.second.pid);
 }
 
 /* The conversation ends, and what is known of the connection is settled. */

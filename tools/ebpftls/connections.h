@@ -23,7 +23,8 @@ struct connection {
 	struct ends ends; /* processes: client, server */
 	struct conversation_result result;
 	unsigned int have; /* secrets in the whole file: 1 << ebpftls_label */
-	bool told;	   /* what is known of it now is not news */
+	const char *libraries[2]; /* of the ends, as keylog_library() has it */
+	bool told;		  /* what is known of it now is not news */
 };
 
 /* Gets a connection when both ends have said that they end it. */

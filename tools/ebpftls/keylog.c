@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Parses lines "LABEL RANDOM SECRET", and finds secrets by client random. */
+/*
+ * Parses lines "LABEL RANDOM SECRET" and "# RANDOM pid=PID library=PATH", and
+ * finds what they say by client random.
+ */
 #define _GNU_SOURCE
 #include "keylog.h"
 
@@ -11,15 +14,34 @@
 /* The last ones that a report has a use for; the others open nothing. */
 #define LABELS (EBPFTLS_SERVER_TRAFFIC_SECRET_0 + 1)
 
+/* Both ends of a connection may be told of. */
+#define GIVERS 2
+
+/* More are no libraries of one machine. */
+#define PATHS_MAX 1024
+
+struct path {
+	struct path *next;
+	char text[];
+};
+
+struct giver {
+	uint32_t pid;
+	const struct path *library; /* NULL: there is none */
+};
+
 struct entry {
 	struct ebpftls_node node;
 	uint8_t random[KEYLOG_RANDOM]; /* the key */
 	struct keylog_secret secrets[LABELS];
+	struct giver givers[GIVERS];
 };
 
 struct keylog {
 	struct ebpftls_table table;
-	size_t count;
+	size_t count;	    /* of connections with secrets */
+	struct path *paths; /* each once */
+	size_t path_count;
 };
 
 _Static_assert(offsetof(struct entry, random) == sizeof(struct ebpftls_node),
@@ -44,6 +66,12 @@ keylog_free(struct keylog *log)
 	if (log == NULL)
 		return;
 	ebpftls_table_free(&log->table);
+	while (log->paths != NULL) {
+		struct path *next = log->paths->next;
+
+		free(log->paths);
+		log->paths = next;
+	}
 	free(log);
 }
 
@@ -129,16 +157,103 @@ get(struct keylog *log, const uint8_t random[KEYLOG_RANDOM])
 	return ebpftls_table_add(&log->table, random);
 }
 
+/* Whether the word begins so; then it does no more. */
+static bool
+take_name(struct line *word, const char *name)
+{
+	const size_t size = strlen(name);
+
+	if ((size_t)(word->end - word->at) < size ||
+	    memcmp(word->at, name, size) != 0)
+		return false;
+	word->at += size;
+	return true;
+}
+
+/* False: it is no number of a process. */
+static bool
+take_pid(struct line word, uint32_t *pid)
+{
+	uint64_t number = 0;
+
+	if (!take_name(&word, "pid=") || word.at == word.end)
+		return false;
+	for (; word.at < word.end; word.at++) {
+		if (*word.at < '0' || *word.at > '9' || number > UINT32_MAX)
+			return false;
+		number = 10 * number + (*word.at - '0');
+	}
+	*pid = (uint32_t)number;
+	return number <= UINT32_MAX;
+}
+
+/* Such a path, or NULL. */
+static const struct path *
+get_path(struct keylog *log, const struct line *word)
+{
+	const size_t size = (size_t)(word->end - word->at);
+	struct path *path;
+
+	for (path = log->paths; path != NULL; path = path->next)
+		if (strlen(path->text) == size &&
+		    memcmp(path->text, word->at, size) == 0)
+			return path;
+	for (size_t i = 0; i < size; i++)
+		if (word->at[i] <= ' ' || word->at[i] > '~')
+			return NULL;
+	if (log->path_count == PATHS_MAX)
+		return NULL;
+	path = malloc(sizeof(*path) + size + 1);
+	if (path == NULL)
+		return NULL;
+	memcpy(path->text, word->at, size);
+	path->text[size] = '\0';
+	path->next = log->paths;
+	log->paths = path;
+	log->path_count++;
+	return path;
+}
+
+/* After "# ", and behind the secrets: the first of each process stays. */
+static void
+add_giver(struct keylog *log, struct line line)
+{
+	const struct line random_word = take_word(&line);
+	const struct line pid_word = take_word(&line);
+	struct line path_word = take_word(&line);
+	uint8_t random[KEYLOG_RANDOM];
+	struct entry *entry;
+	uint32_t pid;
+	int i = 0;
+
+	if (take_bytes(&random_word, random, sizeof(random)) !=
+		sizeof(random) ||
+	    !take_pid(pid_word, &pid) || !take_name(&path_word, "library="))
+		return;
+	entry = ebpftls_table_find(&log->table, random);
+	if (entry == NULL)
+		return;
+	while (i < GIVERS && entry->givers[i].library != NULL &&
+	       entry->givers[i].pid != pid)
+		i++;
+	if (i < GIVERS && entry->givers[i].library == NULL)
+		entry->givers[i] =
+		    (struct giver){ pid, get_path(log, &path_word) };
+}
+
 static void
 add_line(struct keylog *log, struct line line)
 {
 	const struct line name = take_word(&line);
+	const struct line rest = line;
 	const struct line random_word = take_word(&line);
 	const struct line secret_word = take_word(&line);
 	const unsigned int label = find_label(&name);
 	struct keylog_secret secret = { .size = 0 };
 	uint8_t random[KEYLOG_RANDOM];
 
+	if (name.end - name.at == 1 && *name.at == '#')
+		add_giver(log, rest);
 	if (label == LABELS ||
 	    take_bytes(&random_word, random, sizeof(random)) != sizeof(random))
 		return;
@@ -178,6 +293,19 @@ keylog_find(struct keylog *log, const uint8_t random[KEYLOG_RANDOM],
 		return NULL;
 	ebpftls_table_renew(&log->table, entry);
 	return entry->secrets[label].size > 0 ? &entry->secrets[label] : NULL;
+}
+
+const char *
+keylog_library(struct keylog *log, const uint8_t random[KEYLOG_RANDOM],
+	       uint32_t pid)
+{
+	struct entry *entry = ebpftls_table_find(&log->table, random);
+
+	for (int i = 0; entry != NULL && i < GIVERS; i++)
+		if (entry->givers[i].library != NULL &&
+		    entry->givers[i].pid == pid)
+			return entry->givers[i].library->text;
+	return NULL;
 }
 
 unsigned int

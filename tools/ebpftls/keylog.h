@@ -38,6 +38,13 @@ const struct keylog_secret *keylog_find(struct keylog *log,
 					const uint8_t random[KEYLOG_RANDOM],
 					enum ebpftls_label label);
 
+/*
+ * The file whose code gave a process this connection's secrets: visible ASCII,
+ * as in the capture's comments; NULL: it is not told. Valid as long as `log`.
+ */
+const char *keylog_library(struct keylog *log,
+			   const uint8_t random[KEYLOG_RANDOM], uint32_t pid);
+
 /* Which secrets this connection has: bits 1 << ebpftls_label. */
 unsigned int keylog_have(struct keylog *log,
 			 const uint8_t random[KEYLOG_RANDOM]);

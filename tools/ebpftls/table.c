@@ -16,12 +16,16 @@
 
 #define CIPHER_SIZE 32
 
+/* Names of two files, and an arrow. */
+#define LIBRARIES_SIZE 512
+
 /* The texts of one line. */
 struct row {
 	enum verdict verdict;
 	char pair[PAIR_SIZE];
 	char cipher[CIPHER_SIZE];
 	char ends[ENDS_TEXT_SIZE];
+	char libraries[LIBRARIES_SIZE];
 	char why[VERDICT_TEXT_SIZE];
 };
 
@@ -69,6 +73,37 @@ show_cipher(const struct conversation_result *result, char text[CIPHER_SIZE])
 		snprintf(text, CIPHER_SIZE, "0x%04x", result->number);
 }
 
+/* Without its folders: "?" for one that a process must have. */
+static const char *
+name_of(const char *path, const struct end *end)
+{
+	if (path == NULL)
+		return end->pid == END_NO_PROCESS ? "" : "?";
+	return strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+}
+
+/*
+ * One, if there is one process, or if both have the same; with the blanks
+ * before the column.
+ */
+static void
+show_libraries(const struct connection *connection, char text[LIBRARIES_SIZE])
+{
+	const char *first =
+	    name_of(connection->libraries[0], &connection->ends.first);
+	const char *second =
+	    name_of(connection->libraries[1], &connection->ends.second);
+	bool two =
+	    first[0] != '\0' && second[0] != '\0' && strcmp(first, second) != 0;
+
+	text[0] = '\0';
+	if (connection->libraries[0] == NULL &&
+	    connection->libraries[1] == NULL)
+		return;
+	snprintf(text, LIBRARIES_SIZE, "  %s%s%s", first, two ? " > " : "",
+		 two || first[0] == '\0' ? second : "");
+}
+
 static void
 widen(int *width, const char *text)
 {
@@ -76,19 +111,24 @@ widen(int *width, const char *text)
 		*width = (int)strlen(text);
 }
 
-/* Nothing follows the processes if there is nothing to explain. */
+/* The last column is as wide as what is in it. */
 static void
 make_row(struct table *table, const struct connection *connection,
 	 struct row *row)
 {
 	int none = 0;
+	bool more;
 
 	row->verdict = verdict_of(connection);
 	show_pair(connection, row->pair);
 	show_cipher(&connection->result, row->cipher);
 	verdict_explain(connection, row->verdict, row->why);
+	show_libraries(connection, row->libraries);
+	more = row->libraries[0] != '\0' || row->why[0] != '\0';
 	ends_show(&connection->ends, table->colour,
-		  row->why[0] != '\0' ? &table->widths.ends : &none, row->ends);
+		  more ? &table->widths.ends : &none, row->ends);
+	if (row->why[0] != '\0')
+		widen(&table->widths.libraries, row->libraries);
 	widen(&table->widths.pair, row->pair);
 	widen(&table->widths.cipher, row->cipher);
 }
@@ -102,12 +142,13 @@ write_row(const struct table *table, const struct connection *connection,
 	char line[sizeof(*row) + 128];
 	int size;
 
-	size =
-	    snprintf(line, sizeof(line), "%s%-10s%s  %-*s  %-7s  %-*s  %s  %s",
-		     bad ? COLOUR_BAD : "", verdict_word(row->verdict),
-		     bad ? COLOUR_OFF : "", table->widths.pair, row->pair,
-		     version_of(connection), table->widths.cipher, row->cipher,
-		     row->ends, row->why);
+	size = snprintf(line, sizeof(line),
+			"%s%-10s%s  %-*s  %-7s  %-*s  %s%-*s  %s",
+			bad ? COLOUR_BAD : "", verdict_word(row->verdict),
+			bad ? COLOUR_OFF : "", table->widths.pair, row->pair,
+			version_of(connection), table->widths.cipher,
+			row->cipher, row->ends, table->widths.libraries,
+			row->libraries, row->why);
 	while (size > 0 && line[size - 1] == ' ')
 		size--;
 	fprintf(table->to, "%.*s\n", size, line);

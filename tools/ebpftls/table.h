@@ -17,6 +17,7 @@ struct table {
 		int pair;
 		int cipher;
 		int ends;
+		int libraries;
 	} widths;
 };
 
