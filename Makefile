@@ -227,7 +227,7 @@ $(BUILD)/ebpftls: $(TOOL_OBJ) $(BUILD)/tool.flags | $(BUILD)/lib/libpcap.so.0.8
 TEST := $(BUILD)/test
 TESTED := $(wildcard pcap-ebpftls/ebpftls-*.c tools/agent/*.c) \
 	$(patsubst %,tools/ebpftls/%.c,aead bare claims connections conversation \
-	dtls ends framing hello inspect keylog lines packets pieces quic records \
+	dtls ends framing hello inspect keylog lines packet pieces quic records \
 	streams suites table terms verdict)
 UNIT := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/unit/*.c))
 FUZZERS := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/fuzz/*.c))

@@ -499,9 +499,9 @@ look_at_quic(struct look *look)
 	const struct ebpftls_segment *segment = &look->segment;
 	const uint8_t *bytes = segment->payload;
 	uint32_t caplen = segment->caplen;
-	struct ebpftls_quic_packet packet;
+	struct ebpftls_quic_packet packet, before;
 
-	while (ebpftls_quic_next(&packet, &bytes, &caplen)) {
+	for (; ebpftls_quic_next(&packet, &bytes, &caplen); before = packet) {
 		const bool cut =
 		    packet.size < packet.len ||
 		    (caplen == 0 && segment->caplen < segment->len);
@@ -511,7 +511,8 @@ look_at_quic(struct look *look)
 		if (look->flow == NULL || look->flow->quic == NULL)
 			continue;
 		quic_packet(look->flow->quic, side_of(look->flow, look->from),
-			    &packet, cut, packet.bytes == segment->payload);
+			    &packet, cut,
+			    packet.bytes == segment->payload ? NULL : &before);
 	}
 }
 

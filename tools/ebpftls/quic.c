@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "packets.h"
+#include "packet.h"
 #include "pieces.h"
 #include "terms.h"
 
@@ -17,9 +17,6 @@
 #define MESSAGE_HEADER 4
 
 #define INITIAL_SUITE 0x1301
-
-/* In the first byte of a short header. */
-#define FIXED_BIT 0x40
 
 /* What is longer and has no length of its own may be several packets, which
  * the sender has left to its network interface to take apart. */
@@ -263,14 +260,20 @@ guess_early_keys(struct look *look)
 }
 
 static bool
+open_early(struct look *look)
+{
+	const struct packet_keys *keys = look->side->keys[LEVEL_EARLY];
+
+	if (look->from == SIDE_SERVER)
+		return false;
+	return keys != NULL ? try_keys(look, keys) : guess_early_keys(look);
+}
+
+static bool
 open_packet(struct look *look)
 {
 	struct side *side = look->side;
 
-	if (look->level == LEVEL_EARLY && side->keys[LEVEL_EARLY] == NULL)
-		return guess_early_keys(look);
-	if (!look->quic->result.server_hello)
-		return false;
 	find_keys(look, look->from);
 	/* readers look for both, for either */
 	if (look->level == LEVEL_DATA)
@@ -290,19 +293,33 @@ take_encrypted(struct look *look, enum level level)
 
 	look->level = level;
 	result->records++;
-	result->opened += open_packet(look);
+	result->opened +=
+	    level == LEVEL_EARLY ? open_early(look) : open_packet(look);
 }
 
 /* --- packets ------------------------------------------------------------- */
 
-/* What is behind another packet and none itself is padding. */
+/*
+ * Whether what is behind another packet is none itself, but fills the datagram
+ * up: all packets in one go to the same connection id (RFC 9000, 12.2).
+ */
+static bool
+is_padding(const struct ebpftls_quic_packet *packet,
+	   const struct ebpftls_quic_packet *before)
+{
+	const uint8_t size = before->to.cid_size;
+
+	if (size == 0)
+		return packet->bytes[0] == 0;
+	return packet->size < 1u + size ||
+	       memcmp(packet->bytes + 1, before->to.cid, size) != 0;
+}
+
 static void
-take_short(struct look *look, bool first)
+take_short(struct look *look)
 {
 	const struct side *to = &look->quic->sides[look->from == SIDE_CLIENT];
 
-	if (!first && !(look->packet.bytes[0] & FIXED_BIT))
-		return;
 	look->packet.number_at = 1u + to->cid_size;
 	take_encrypted(look, LEVEL_DATA);
 }
@@ -317,7 +334,8 @@ take_header(struct look *look)
 
 void
 quic_packet(struct quic *quic, enum conversation_side from,
-	    const struct ebpftls_quic_packet *packet, bool cut, bool first)
+	    const struct ebpftls_quic_packet *packet, bool cut,
+	    const struct ebpftls_quic_packet *before)
 {
 	uint8_t room[PACKET_MAX];
 	struct look look = { .quic = quic,
@@ -327,6 +345,9 @@ quic_packet(struct quic *quic, enum conversation_side from,
 			     .room = room };
 
 	if (packet->kind == EBPFTLS_QUIC_RETRY)
+		return;
+	if (packet->kind == EBPFTLS_QUIC_SHORT && before != NULL &&
+	    is_padding(packet, before))
 		return;
 	if (packet->kind != EBPFTLS_QUIC_SHORT)
 		take_header(&look);
@@ -339,7 +360,7 @@ quic_packet(struct quic *quic, enum conversation_side from,
 	else if (packet->kind == EBPFTLS_QUIC_HANDSHAKE)
 		take_encrypted(&look, LEVEL_HANDSHAKE);
 	else
-		take_short(&look, first);
+		take_short(&look);
 }
 
 struct conversation_result

@@ -17,12 +17,12 @@ void quic_set_origin(struct quic *quic,
 		     const struct ebpftls_quic_origin *origin);
 
 /*
- * A packet that a side has sent. `cut`: it was not captured as a whole;
- * `first`: it is in front of its datagram.
+ * A packet that a side has sent; NULL or the one before it in its datagram.
+ * `cut`: it was not captured as a whole.
  */
 void quic_packet(struct quic *quic, enum conversation_side side,
 		 const struct ebpftls_quic_packet *packet, bool cut,
-		 bool first);
+		 const struct ebpftls_quic_packet *before);
 
 /* So far. */
 struct conversation_result quic_result(const struct quic *quic);

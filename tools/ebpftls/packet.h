@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Opens packets of QUIC (RFC 9001, 9369). */
-#ifndef TOOL_PACKETS_H
-#define TOOL_PACKETS_H
+#ifndef TOOL_PACKET_H
+#define TOOL_PACKET_H
 
 #include <stdbool.h>
 #include <stddef.h>

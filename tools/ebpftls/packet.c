@@ -4,7 +4,7 @@
  * records, what authenticates is believed.
  */
 #define _GNU_SOURCE
-#include "packets.h"
+#include "packet.h"
 
 #include <stdlib.h>
 #include <string.h>
