@@ -312,6 +312,29 @@ cut(void)
 	check(strstr(text, "wrong") == NULL);
 }
 
+/* Records with connection ids, and those of DTLS 1.3, cannot be tried. */
+static void
+other_records(void)
+{
+	uint8_t *answer = packets[3] + 67; /* the ServerHello's version */
+	uint8_t *data = packets[10] + 42;
+
+	check(answer[0] == 0xfe && answer[1] == 0xfd && data[0] == 23);
+	for (int i = 0; i < 2; i++) {
+		begin();
+		put_secrets_but(SECRETS);
+		data[0] = i == 0 ? 25 : 0x2e;
+		answer[1] = i == 0 ? 0xfd : 0xfc;
+		put_packets(1, 7);
+		put_packets(11, 11);
+		data[0] = 23;
+		answer[1] = 0xfd;
+		report(16);
+		check(good);
+		check(says("unverified  "));
+	}
+}
+
 /* A packet as if it had gone between the ports of the first one of QUIC. */
 static void
 put_moved(int number)
@@ -357,6 +380,7 @@ static const struct check_case cases[] = {
 	{ "one direction only", one_way },
 	{ "hello messages only", plain },
 	{ "packets cut by the snap length", cut },
+	{ "records that are not known", other_records },
 	{ "the same ports again", again },
 	{ NULL, NULL },
 };

@@ -15,6 +15,9 @@
 #include "records.h"
 #include "terms.h"
 
+#define VERSION_DTLS_13 0xfefc
+#define TYPE_WITH_ID	25
+
 #define CLIENT_HELLO 1
 #define SERVER_HELLO 2
 
@@ -30,8 +33,10 @@ struct side {
 	bool tried;
 	bool fits;
 
-	/* the hello message of which fragments have come */
+	/* the hello message of which fragments have come: each handshake
+	 * numbers its own, and the next one is in another epoch */
 	uint16_t message;
+	uint16_t message_epoch;
 	struct pieces pieces;
 };
 
@@ -49,6 +54,7 @@ struct look {
 	struct dtls *dtls;
 	enum conversation_side from;
 	struct side *side;
+	uint16_t epoch;
 };
 
 static uint16_t
@@ -113,8 +119,9 @@ take_fragment(struct look *look, const uint8_t *fragment, uint32_t count)
 	const uint32_t wanted = size < PIECES_MAX ? size : PIECES_MAX;
 	const uint16_t message = be16(fragment + MESSAGE_AT);
 
-	if (message != side->message) {
+	if (message != side->message || look->epoch != side->message_epoch) {
 		side->message = message;
+		side->message_epoch = look->epoch;
 		memset(&side->pieces, 0, sizeof(side->pieces));
 	}
 	if (side->pieces.front >= wanted)
@@ -216,6 +223,7 @@ take_encrypted(struct look *look, const struct ebpftls_dtls_record *record)
 static void
 take_record(struct look *look, const struct ebpftls_dtls_record *record)
 {
+	look->epoch = record->epoch;
 	if (record->size < record->len)
 		look->dtls->result.cut++;
 	else if (record->epoch > 0)
@@ -227,15 +235,32 @@ take_record(struct look *look, const struct ebpftls_dtls_record *record)
 		find_keys(look->dtls);
 }
 
+/* Whether it is a record that is not known here: with a connection id (RFC
+ * 9146), or of DTLS 1.3. Of these it is known only whether there are keys. */
+static bool
+is_other(const struct dtls *dtls, uint8_t type)
+{
+	if (!dtls->result.server_hello)
+		return false;
+	return dtls->result.version == VERSION_DTLS_13 ? (type & 0xe0) == 0x20
+						       : type == TYPE_WITH_ID;
+}
+
 void
 dtls_datagram(struct dtls *dtls, enum conversation_side from,
 	      const uint8_t *bytes, uint32_t caplen)
 {
-	struct look look = { dtls, from, &dtls->sides[from] };
+	struct look look = { .dtls = dtls,
+			     .from = from,
+			     .side = &dtls->sides[from] };
 	struct ebpftls_dtls_record record;
 
 	while (ebpftls_dtls_next(&record, &bytes, &caplen))
 		take_record(&look, &record);
+	if (caplen > 0 && is_other(dtls, bytes[0])) {
+		dtls->result.records++;
+		dtls->result.suite = NULL;
+	}
 }
 
 struct conversation_result
