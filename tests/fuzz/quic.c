@@ -8,15 +8,9 @@
  */
 #include "quic.h"
 
-#include <openssl/evp.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "ebpftls-crypto.h"
+#include "unit/quicseal.h"
 
 #define CONTENT_MAX 4096
-#define TAG_SIZE    16
-#define NONCE_SIZE  12
 
 struct piece {
 	uint16_t size;
@@ -41,35 +35,6 @@ require(bool holds)
 		abort();
 }
 
-static void
-seal(uint8_t *packet, const uint8_t *content, int size)
-{
-	uint8_t secret[EBPFTLS_SHA256_SIZE], key[16], hp[16];
-	uint8_t nonce[NONCE_SIZE], mask[EBPFTLS_AES_BLOCK];
-	uint8_t *text = packet + sizeof(header);
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	struct ebpftls_aes128 aes;
-	int got;
-
-	ebpftls_quic_initial_secret(&origin, true, secret);
-	ebpftls_hkdf_expand_label(secret, "quic key", key, sizeof(key));
-	ebpftls_hkdf_expand_label(secret, "quic iv", nonce, sizeof(nonce));
-	ebpftls_hkdf_expand_label(secret, "quic hp", hp, sizeof(hp));
-	nonce[NONCE_SIZE - 1] ^= packet[sizeof(header) - 1];
-	require(
-	    EVP_EncryptInit_ex(ctx, EVP_aes_128_gcm(), NULL, key, nonce) > 0 &&
-	    EVP_EncryptUpdate(ctx, NULL, &got, packet, sizeof(header)) > 0 &&
-	    EVP_EncryptUpdate(ctx, text, &got, content, size) > 0 &&
-	    EVP_EncryptFinal_ex(ctx, text + size, &got) > 0 &&
-	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_SIZE,
-				text + size) > 0);
-	EVP_CIPHER_CTX_free(ctx);
-	ebpftls_aes128_init(&aes, hp);
-	ebpftls_aes128_encrypt(&aes, packet + sizeof(header) - 1 + 4, mask);
-	packet[0] ^= mask[0] & 0x0f;
-	packet[sizeof(header) - 1] ^= mask[1];
-}
-
 /* As many packets as there are in it. */
 static void
 give(struct quic *quic, enum conversation_side side, const uint8_t *bytes,
@@ -87,18 +52,22 @@ static void
 give_initial(struct quic *quic, const struct piece *piece,
 	     const uint8_t *content)
 {
-	const int size = piece->size < 4 ? 4 : piece->size;
+	const uint32_t size = piece->size < 4 ? 4 : piece->size;
+	const uint32_t length = 1 + size + QUICSEAL_TAG;
 	uint8_t padded[CONTENT_MAX] = { 0 };
-	uint8_t packet[sizeof(header) + CONTENT_MAX + TAG_SIZE];
-	const uint32_t length = 1 + (uint32_t)size + TAG_SIZE;
+	uint8_t packet[sizeof(header) + CONTENT_MAX + QUICSEAL_TAG];
+	uint8_t secret[EBPFTLS_SHA256_SIZE];
+	struct quicseal seal;
 
+	ebpftls_quic_initial_secret(&origin, true, secret);
+	quicseal_set(&seal, secret);
 	memcpy(padded, content, piece->size);
 	memcpy(packet, header, sizeof(header));
 	packet[8] = (uint8_t)(0x40 | length >> 8);
 	packet[9] = (uint8_t)length;
-	packet[10] = piece->number & 0x3f;
-	seal(packet, padded, size);
-	give(quic, SIDE_SERVER, packet, sizeof(header) - 1 + length);
+	give(quic, SIDE_SERVER, packet,
+	     quicseal(&seal, piece->number & 0x3f, packet, sizeof(header),
+		      padded, size));
 }
 
 int

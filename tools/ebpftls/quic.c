@@ -22,6 +22,14 @@
  * the sender has left to its network interface to take apart. */
 #define ONE_PACKET_MAX 1500
 
+/*
+ * Where many packets are missing the shortest numbers tell too little: so many
+ * times as much as these count is searched, as long as it is worth it.
+ */
+#define SHORTEST_NUMBER 256
+#define SEARCHED_MAX	16
+#define TRIES_FIRST	1024
+
 /* What keys are for. */
 enum level {
 	LEVEL_EARLY,
@@ -35,6 +43,7 @@ struct side {
 	uint64_t expected[LEVELS]; /* number of the next packet */
 	struct packet_keys *keys[LEVELS];
 	struct packet_keys *before; /* of data, before a key update */
+	uint32_t tries;		    /* that may be made yet */
 	bool tried[LEVELS];
 	bool fits[LEVELS];
 };
@@ -80,6 +89,8 @@ quic_new(struct keylog *log, const uint8_t random[KEYLOG_RANDOM])
 	new->log = log;
 	new->result.client_hello = true;
 	memcpy(new->result.random, random, KEYLOG_RANDOM);
+	new->sides[SIDE_CLIENT].tries = TRIES_FIRST;
+	new->sides[SIDE_SERVER].tries = TRIES_FIRST;
 	return new;
 }
 
@@ -198,19 +209,41 @@ expected_of(const struct look *look)
 								: look->level];
 }
 
+/* With a number that is `ahead` of what is expected, or a little off that. */
 static bool
-try_keys(struct look *look, const struct packet_keys *keys)
+try_ahead(struct look *look, const struct packet_keys *keys, uint64_t ahead)
 {
 	uint64_t *expected = expected_of(look);
 	struct packet_content content;
 
-	if (keys == NULL ||
-	    !packet_open(keys, &look->packet, *expected, look->room, &content))
+	if (!packet_open(keys, &look->packet, *expected + ahead, look->room,
+			 &content))
 		return false;
 	if (content.number >= *expected)
 		*expected = content.number + 1;
 	look->side->fits[look->level] = true;
+	look->side->tries++;
 	return true;
+}
+
+static bool
+try_keys(struct look *look, const struct packet_keys *keys)
+{
+	return keys != NULL && try_ahead(look, keys, 0);
+}
+
+static bool
+search_ahead(struct look *look)
+{
+	struct side *side = look->side;
+
+	for (uint64_t i = 1; i <= SEARCHED_MAX && side->tries > 0; i++) {
+		side->tries--;
+		if (try_ahead(look, side->keys[look->level],
+			      i * SHORTEST_NUMBER))
+			return true;
+	}
+	return false;
 }
 
 /* Those that follow a key update that came now, or were before the last. */
@@ -283,7 +316,8 @@ open_packet(struct look *look)
 		return false;
 	if (look->packet.size <= ONE_PACKET_MAX)
 		side->tried[look->level] = true;
-	return try_keys(look, side->keys[look->level]) || try_other_phase(look);
+	return try_keys(look, side->keys[look->level]) ||
+	       try_other_phase(look) || search_ahead(look);
 }
 
 static void
