@@ -28,7 +28,7 @@
  */
 #define SHORTEST_NUMBER 256
 #define SEARCHED_MAX	16
-#define TRIES_FIRST	1024
+#define TRIES_FIRST	256
 
 /* What keys are for. */
 enum level {
@@ -65,6 +65,7 @@ struct look {
 	struct ebpftls_quic_packet packet;
 	enum level level;
 	uint8_t *room;
+	uint64_t number; /* that was tried last */
 };
 
 static const enum ebpftls_label labels[2][LEVELS] = {
@@ -209,15 +210,17 @@ expected_of(const struct look *look)
 								: look->level];
 }
 
-/* With a number that is `ahead` of what is expected, or a little off that. */
+/* With the number next to one that is `ahead` of what is expected. */
 static bool
 try_ahead(struct look *look, const struct packet_keys *keys, uint64_t ahead)
 {
 	uint64_t *expected = expected_of(look);
-	struct packet_content content;
+	struct packet_content content = { .size = 0 };
+	const bool opened = packet_open(keys, &look->packet, *expected + ahead,
+					look->room, &content);
 
-	if (!packet_open(keys, &look->packet, *expected + ahead, look->room,
-			 &content))
+	look->number = content.number;
+	if (!opened)
 		return false;
 	if (content.number >= *expected)
 		*expected = content.number + 1;
@@ -232,16 +235,21 @@ try_keys(struct look *look, const struct packet_keys *keys)
 	return keys != NULL && try_ahead(look, keys, 0);
 }
 
+/* Longer numbers are the same there: that is not tried twice. */
 static bool
 search_ahead(struct look *look)
 {
 	struct side *side = look->side;
 
 	for (uint64_t i = 1; i <= SEARCHED_MAX && side->tries > 0; i++) {
+		const uint64_t before = look->number;
+
 		side->tries--;
 		if (try_ahead(look, side->keys[look->level],
 			      i * SHORTEST_NUMBER))
 			return true;
+		if (look->number == before)
+			return false;
 	}
 	return false;
 }
