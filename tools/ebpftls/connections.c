@@ -448,15 +448,15 @@ look_at_dtls(struct look *look)
 			      segment->payload, segment->caplen);
 }
 
-/* Of a connection that begins, or begins again after a Retry: whose Initial
- * packets have keys of their own then. */
+/* What is there of a ClientHello: of a connection that begins, or begins again
+ * after a Retry, whose Initial packets have keys of their own then. */
 static const uint8_t *
 collect(struct flow *flow, const struct ebpftls_quic_packet *packet)
 {
 	struct ebpftls_quic_hello other = { .have = 0 };
 
 	flow->collected++;
-	if (flow->quic == NULL &&
+	if (ebpftls_quic_random(&flow->hello) == NULL &&
 	    ebpftls_quic_collect(&flow->hello, packet, &flow->origin))
 		return ebpftls_quic_random(&flow->hello);
 	if (!ebpftls_quic_collect(&other, packet, &packet->to))
@@ -478,7 +478,7 @@ look_at_initial(struct look *look, const struct ebpftls_quic_packet *packet)
 	}
 	if (flow == NULL || look->from != flow->client ||
 	    flow->collected == COLLECT_MAX ||
-	    (flow->quic != NULL &&
+	    (ebpftls_quic_random(&flow->hello) != NULL &&
 	     ebpftls_quic_same(&flow->origin, &packet->to)))
 		return;
 	random = collect(flow, packet);
