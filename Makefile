@@ -226,9 +226,9 @@ $(BUILD)/ebpftls: $(TOOL_OBJ) $(BUILD)/tool.flags | $(BUILD)/lib/libpcap.so.0.8
 # clang's with libFuzzer.
 TEST := $(BUILD)/test
 TESTED := $(wildcard pcap-ebpftls/ebpftls-*.c tools/agent/*.c) \
-	$(patsubst %,tools/ebpftls/%.c,bare claims connections conversation \
-	ends framing hello inspect keylog lines records streams suites table \
-	verdict)
+	$(patsubst %,tools/ebpftls/%.c,aead bare claims connections conversation \
+	dtls ends framing hello inspect keylog lines packet pieces quic records \
+	streams suites table terms verdict)
 UNIT := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/unit/*.c))
 FUZZERS := $(patsubst tests/%.c,$(TEST)/%,$(wildcard tests/fuzz/*.c))
 TEST_CFLAGS = -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all \

@@ -8,11 +8,6 @@
 
 #include <string.h>
 
-#include "ebpftls-crypto.h"
-
-#define VERSION_1 0x00000001u
-#define VERSION_2 0x6b3343cfu
-
 #define LONG_HEADER   0x80
 #define RESERVED_BITS 0x0c
 #define SAMPLE_AT     4 /* behind the packet number's first byte */
@@ -79,7 +74,8 @@ ebpftls_quic_begins(const uint8_t *bytes, uint32_t caplen)
 {
 	if (caplen < 7 || !(bytes[0] & LONG_HEADER))
 		return false;
-	return be32(bytes + 1) == VERSION_1 || be32(bytes + 1) == VERSION_2;
+	return be32(bytes + 1) == EBPFTLS_QUIC_VERSION_1 ||
+	       be32(bytes + 1) == EBPFTLS_QUIC_VERSION_2;
 }
 
 static enum ebpftls_quic_kind
@@ -88,8 +84,8 @@ long_kind(uint8_t first, uint32_t version)
 	unsigned int type = first >> 4 & 3;
 
 	/* version 2 counts from another one on */
-	return (enum ebpftls_quic_kind)(version == VERSION_2 ? (type + 3) % 4
-							     : type);
+	return (enum ebpftls_quic_kind)(
+	    version == EBPFTLS_QUIC_VERSION_2 ? (type + 3) % 4 : type);
 }
 
 static bool
@@ -114,7 +110,10 @@ take_long(struct ebpftls_quic_packet *packet, struct view *view)
 	packet->to.version = be32(start + 1);
 	packet->kind = long_kind(start[0], packet->to.version);
 	if (!advance(view, 5) || !take_destination(view, &packet->to) ||
-	    view->left == 0 || !advance(view, 1u + view->at[0]))
+	    view->left == 0)
+		return false;
+	packet->from_size = view->at[0];
+	if (!advance(view, 1u + packet->from_size))
 		return false;
 	if (packet->kind == EBPFTLS_QUIC_RETRY)
 		return advance(view, view->left);
@@ -153,8 +152,10 @@ ebpftls_quic_next(struct ebpftls_quic_packet *packet, const uint8_t **bytes,
 
 /* --- protection ---------------------------------------------------------- */
 
-static void
-make_keys(struct keys *keys, const struct ebpftls_quic_origin *origin)
+void
+ebpftls_quic_initial_secret(const struct ebpftls_quic_origin *origin,
+			    bool from_server,
+			    uint8_t secret[EBPFTLS_SHA256_SIZE])
 {
 	static const uint8_t salts[2][20] = {
 		{ 0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
@@ -162,12 +163,22 @@ make_keys(struct keys *keys, const struct ebpftls_quic_origin *origin)
 		{ 0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93,
 		  0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9, 0xbd, 0x2e, 0xd9 },
 	};
-	const bool two = origin->version == VERSION_2;
-	uint8_t secret[EBPFTLS_SHA256_SIZE], key[16];
+	const bool two = origin->version == EBPFTLS_QUIC_VERSION_2;
 
 	ebpftls_hkdf_extract(salts[two], sizeof(salts[two]), origin->cid,
 			     origin->cid_size, secret);
-	ebpftls_hkdf_expand_label(secret, "client in", secret, sizeof(secret));
+	ebpftls_hkdf_expand_label(secret,
+				  from_server ? "server in" : "client in",
+				  secret, EBPFTLS_SHA256_SIZE);
+}
+
+static void
+make_keys(struct keys *keys, const struct ebpftls_quic_origin *origin)
+{
+	const bool two = origin->version == EBPFTLS_QUIC_VERSION_2;
+	uint8_t secret[EBPFTLS_SHA256_SIZE], key[16];
+
+	ebpftls_quic_initial_secret(origin, false, secret);
 	ebpftls_hkdf_expand_label(secret, two ? "quicv2 key" : "quic key", key,
 				  sizeof(key));
 	ebpftls_aes128_init(&keys->packet, key);
@@ -267,47 +278,40 @@ skip_ack(struct view *view, bool ecn)
 	return true;
 }
 
-/* Keeps what belongs to the beginning; the rest may have been cut. */
+/* What there is of it; the rest may have been cut. */
 static bool
-take_crypto(struct ebpftls_quic_hello *hello, struct view *view)
+take_crypto(struct view *view, ebpftls_quic_taker *take, void *context)
 {
 	uint64_t at, size;
 
 	if (!take_number(view, &at) || !take_number(view, &size))
 		return false;
-	for (uint64_t i = 0; i < size && i < view->left; i++) {
-		if (at + i >= EBPFTLS_QUIC_HELLO_SIZE)
-			break;
-		hello->bytes[at + i] = view->at[i];
-		hello->have |= UINT64_C(1) << (at + i);
-	}
+	take(context, at, view->at,
+	     size < view->left ? (uint32_t)size : view->left);
 	return advance(view, size);
 }
 
-/*
- * Returns whether all were such as a client's Initial packet may have; if it
- * was cut, up to there. Sets `crypto` if there is something of the ClientHello.
- */
-static bool
-take_frames(struct ebpftls_quic_hello *hello, struct view *view, bool cut,
-	    bool *crypto)
+bool
+ebpftls_quic_frames(const uint8_t *bytes, uint32_t size, bool cut,
+		    ebpftls_quic_taker *take, void *context)
 {
-	while (view->left > 0) {
-		uint8_t type = view->at[0];
+	struct view view = { bytes, size };
 
-		advance(view, 1);
+	while (view.left > 0) {
+		uint8_t type = view.at[0];
+
+		advance(&view, 1);
 		switch (type) {
 		case FRAME_PADDING:
 		case FRAME_PING:
 			break;
 		case FRAME_ACK:
 		case FRAME_ACK_ECN:
-			if (!skip_ack(view, type == FRAME_ACK_ECN))
+			if (!skip_ack(&view, type == FRAME_ACK_ECN))
 				return cut;
 			break;
 		case FRAME_CRYPTO:
-			*crypto = true;
-			if (!take_crypto(hello, view))
+			if (!take_crypto(&view, take, context))
 				return cut;
 			break;
 		case FRAME_CLOSE:
@@ -319,20 +323,40 @@ take_frames(struct ebpftls_quic_hello *hello, struct view *view, bool cut,
 	return true;
 }
 
+/* What a packet adds to the ClientHello. */
+struct more {
+	struct ebpftls_quic_hello hello;
+	bool crypto; /* it has something of it */
+};
+
+static void
+add_to_hello(void *context, uint64_t at, const uint8_t *bytes, uint32_t size)
+{
+	struct more *more = context;
+
+	more->crypto = true;
+	for (uint32_t i = 0; i < size; i++) {
+		if (at + i >= EBPFTLS_QUIC_HELLO_SIZE)
+			break;
+		more->hello.bytes[at + i] = bytes[i];
+		more->hello.have |= UINT64_C(1) << (at + i);
+	}
+}
+
 bool
 ebpftls_quic_collect(struct ebpftls_quic_hello *hello,
 		     const struct ebpftls_quic_packet *packet,
 		     const struct ebpftls_quic_origin *origin)
 {
-	struct ebpftls_quic_hello more = *hello;
+	struct more more = { .hello = *hello };
 	uint8_t plain[PLAIN_MAX];
-	struct view view = { plain, open_packet(packet, origin, plain) };
-	bool cut = packet->size < packet->len || view.left == PLAIN_MAX;
-	bool crypto = false;
+	const uint32_t size = open_packet(packet, origin, plain);
+	const bool cut = packet->size < packet->len || size == PLAIN_MAX;
 
-	if (!take_frames(&more, &view, cut, &crypto) || !crypto)
+	if (!ebpftls_quic_frames(plain, size, cut, add_to_hello, &more) ||
+	    !more.crypto)
 		return false;
-	*hello = more;
+	*hello = more.hello;
 	return true;
 }
 

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Finds the packets in a datagram of QUIC (RFC 9000, 9369), and the random of
- * the ClientHello in Initial packets.
+ * Finds the packets in a datagram of QUIC (RFC 9000, 9369), the random of the
+ * ClientHello in Initial packets, and what of a handshake there is in opened
+ * ones.
  */
 #ifndef EBPFTLS_QUIC_H
 #define EBPFTLS_QUIC_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "ebpftls-crypto.h"
+
+#define EBPFTLS_QUIC_VERSION_1 0x00000001u
+#define EBPFTLS_QUIC_VERSION_2 0x6b3343cfu
 
 #define EBPFTLS_QUIC_CID_MAX	20
 #define EBPFTLS_QUIC_HELLO_SIZE (4 + 2 + 32) /* up to the random's end */
@@ -33,7 +39,8 @@ struct ebpftls_quic_packet {
 	const uint8_t *bytes;
 	uint32_t size;	    /* that was captured */
 	uint32_t len;	    /* that was sent */
-	uint32_t number_at; /* where the packet number is */
+	uint32_t number_at; /* where the packet number is; likewise */
+	uint8_t from_size;  /* of its sender's connection id; likewise */
 };
 
 /* What has been seen of the ClientHello. */
@@ -59,6 +66,22 @@ bool ebpftls_quic_collect(struct ebpftls_quic_hello *hello,
 
 bool ebpftls_quic_same(const struct ebpftls_quic_origin *a,
 		       const struct ebpftls_quic_origin *b);
+
+/* The secret of the Initial packets of a client, or of its server. */
+void ebpftls_quic_initial_secret(const struct ebpftls_quic_origin *origin,
+				 bool from_server,
+				 uint8_t secret[EBPFTLS_SHA256_SIZE]);
+
+/* Gets `size` bytes of the handshake, which have their place at `at`. */
+typedef void ebpftls_quic_taker(void *context, uint64_t at,
+				const uint8_t *bytes, uint32_t size);
+
+/*
+ * Goes through the content of an Initial or Handshake packet. Returns whether
+ * all frames were such as these may have; of one that was cut, up to there.
+ */
+bool ebpftls_quic_frames(const uint8_t *bytes, uint32_t size, bool cut,
+			 ebpftls_quic_taker *take, void *context);
 
 /* The random, or NULL if it is not there yet. */
 const uint8_t *ebpftls_quic_random(const struct ebpftls_quic_hello *hello);

@@ -20,7 +20,8 @@
 #define RANDOM_AT    (MESSAGE_SIZE + 2)
 #define RANDOM_END   (RANDOM_AT + EBPFTLS_TLS_RANDOM_SIZE)
 
-#define DTLS_HEADER_SIZE  13
+#define DTLS_HEADER_SIZE  EBPFTLS_DTLS_HEADER_SIZE
+#define DTLS_EPOCH_AT	  3
 #define DTLS_LENGTH_AT	  11
 #define DTLS_MESSAGE_SIZE 12
 #define DTLS_OFFSET_AT	  (DTLS_HEADER_SIZE + 6) /* of a fragment */
@@ -270,18 +271,32 @@ ebpftls_dtls_random(const uint8_t *bytes, uint32_t caplen)
 }
 
 bool
+ebpftls_dtls_next(struct ebpftls_dtls_record *record, const uint8_t **bytes,
+		  uint32_t *caplen)
+{
+	const uint8_t *at = *bytes;
+
+	if (!is_dtls(at, *caplen))
+		return false;
+	record->bytes = at;
+	record->len = DTLS_HEADER_SIZE + (uint32_t)be16(at + DTLS_LENGTH_AT);
+	record->size = record->len < *caplen ? record->len : *caplen;
+	record->epoch = be16(at + DTLS_EPOCH_AT);
+	record->sequence = 0;
+	for (int i = DTLS_EPOCH_AT; i < DTLS_LENGTH_AT; i++)
+		record->sequence = record->sequence << 8 | at[i];
+	*bytes += record->size;
+	*caplen -= record->size;
+	return true;
+}
+
+bool
 ebpftls_dtls_has_ccs(const uint8_t *bytes, uint32_t caplen)
 {
-	while (is_dtls(bytes, caplen)) {
-		uint32_t size =
-		    DTLS_HEADER_SIZE + (uint32_t)be16(bytes + DTLS_LENGTH_AT);
+	struct ebpftls_dtls_record record;
 
-		if (bytes[0] == RECORD_CCS)
+	while (ebpftls_dtls_next(&record, &bytes, &caplen))
+		if (record.bytes[0] == RECORD_CCS)
 			return true;
-		if (size > caplen)
-			return false;
-		bytes += size;
-		caplen -= size;
-	}
 	return false;
 }

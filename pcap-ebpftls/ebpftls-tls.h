@@ -69,6 +69,21 @@ bool ebpftls_tls_is_retry(const uint8_t random[EBPFTLS_TLS_RANDOM_SIZE]);
 /* Whether the ServerHello that was seen chooses TLS 1.3. */
 bool ebpftls_tls_is_13(const struct ebpftls_tls_stream *stream);
 
+/* A record of DTLS up to 1.2. */
+struct ebpftls_dtls_record {
+	const uint8_t *bytes; /* its header first */
+	uint32_t size;	      /* that was captured */
+	uint32_t len;	      /* that was sent */
+	uint16_t epoch;
+	uint64_t sequence; /* the epoch in its upper bits */
+};
+
+#define EBPFTLS_DTLS_HEADER_SIZE 13
+
+/* Takes the next record off a datagram. False: no (other) one. */
+bool ebpftls_dtls_next(struct ebpftls_dtls_record *record,
+		       const uint8_t **bytes, uint32_t *caplen);
+
 /* The random of a ClientHello in a datagram of DTLS up to 1.2, or NULL. */
 const uint8_t *ebpftls_dtls_random(const uint8_t *bytes, uint32_t caplen);
 

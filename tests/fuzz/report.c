@@ -28,8 +28,7 @@ look_at(const struct connection *connection)
 	require(connection->client <= 1);
 	require(connection->tuple.address_size == 4 ||
 		connection->tuple.address_size == 16);
-	require(result->opened == 0 ||
-		(connection->kind == CONNECTION_TLS && result->client_hello));
+	require(result->opened == 0 || result->client_hello);
 }
 
 static void

@@ -314,11 +314,11 @@ def keys(lines, order="="):
                  pad(lines), order)
 
 
-def connection_13():
-    """The packets and key log lines of tests/data/record-tls."""
-    with open(os.path.join(DATA, "tls13.pcap"), "rb") as file:
+def recording(name):
+    """The packets and key log lines of one in tests/data."""
+    with open(os.path.join(DATA, name + ".pcap"), "rb") as file:
         content = file.read()
-    with open(os.path.join(DATA, "tls13.keys"), "rb") as file:
+    with open(os.path.join(DATA, name + ".keys"), "rb") as file:
         lines = file.read()
     packets, at = [], 24
     while at < len(content):
@@ -326,6 +326,11 @@ def connection_13():
         packets.append(content[at + 16:at + 16 + length])
         at += 16 + length
     return packets, lines
+
+
+# Connections in udp.pcap: tests/unit/datagrams.c has their numbers.
+DATAGRAMS = (("dtls", 1, 13), ("quic", 23, 31), ("quic-early", 32, 40),
+             ("quic-retry", 41, 53))
 
 
 def tcp(server, sequence, payload, flags=0x10):
@@ -363,7 +368,7 @@ def connection_12(suite):
 
 
 def captures():
-    packets, lines = connection_13()
+    packets, lines = recording("tls13")
     comment = option(1, b"pid=7 comm=a\\x20b uid=0 to-pid=8 to-comm=c")
     process = block(DARWIN, struct.pack("=I", 7) + option(2, b"curl"))
     numbers = option(2, struct.pack("=I", 1)) + option(
@@ -380,10 +385,39 @@ def captures():
         map(captured, packets[:5] + packets[7:] + packets[6:]))
     yield "swapped", head(">") + keys(lines, ">") + b"".join(
         captured(packet, b"", ">") for packet in packets)
+    packets, lines = recording("udp")
+    for name, first, last in DATAGRAMS:
+        yield name, head() + keys(lines) + b"".join(
+            map(captured, packets[first - 1:last]))
     for suite in "c02f", "cca8", "c09c", "c013", "c028":
         packets, lines = connection_12(suite)
         yield suite, head() + keys(lines) + b"".join(map(captured, packets))
 
+
+# --- what a server of QUIC says first ------------------------------------------
+
+
+def said(kind, content, number=0):
+    return struct.pack("=HBB", len(content), number, kind) + content
+
+
+def crypto(at, content):
+    return b"\x06" + struct.pack(">HH", 0x4000 | at,
+                                 0x4000 | len(content)) + content
+
+
+RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891"
+                      "c2a211167abb8c5e079e09e2c8a8339c")
+ANSWER = hello(2, bytes(32), b"\x13\1\0\0\6\0\x2b\0\2\3\4")[5:]
+AGAIN = hello(2, RETRY, b"\x13\1\0\0\6\0\x2b\0\2\3\4")[5:]
+QUIC = {
+    "hello": said(0, b"\2\0\0\0\0" + crypto(0, ANSWER)) +
+             said(1, b"\x40" + bytes(40)),
+    "pieces": said(0, crypto(20, ANSWER[20:]) + bytes(9)) +
+              said(0, crypto(0, ANSWER[:20]), 1),
+    "retry": said(0, crypto(0, AGAIN + ANSWER)),
+    "early": said(3, b"\xd0\0\0\0\1\0\0\x28" + bytes(40)),
+}
 
 # --- programs: tests/data/keylog.c -------------------------------------------
 
@@ -654,6 +688,8 @@ def main():
         write("flow", name, content)
     for name, content in captures():
         write("report", name, content)
+    for name, content in QUIC.items():
+        write("quic", name, content)
     for name, arguments in PROGRAMS.items():
         write("elf", name, program(*arguments))
     for name, content in SECRETS.items():

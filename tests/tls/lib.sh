@@ -374,6 +374,51 @@ ask_chromium()
 	    --dump-dom "https://127.0.0.1:$port$3")
 }
 
+# --- programs that talk -----------------------------------------------------
+# For where a request for each connection does not do.
+
+# talk NAME COMMAND...: a program whose standard input, to which "say" writes,
+# never ends. Its output is $scratch/NAME.out.
+talk()
+{
+	local name=$1
+	shift
+	rm -f "$scratch/$name.in"
+	mkfifo "$scratch/$name.in"
+	"$@" <>"$scratch/$name.in" >"$scratch/$name.out" 2>&1 &
+	jobs[$name]=$!
+	at_exit "kill $! 2>/dev/null"
+}
+
+# say NAME TEXT: with the escapes of printf, and all at once.
+say()
+{
+	printf '%b' "$2" >"$scratch/saying"
+	cat "$scratch/saying" >"$scratch/$1.in"
+}
+
+said() { grep -qa -- "$2" "$scratch/$1.out"; }
+
+hush()
+{
+	local name
+	for name; do
+		kill "${jobs[$name]}" 2>/dev/null || :
+		wait_for 5 gone "${jobs[$name]}" || kill -9 "${jobs[$name]}"
+		wait "${jobs[$name]}" 2>/dev/null || :
+	done
+}
+
+# talk_server COMMAND...: a server that talks, "server", on $port.
+talk_server()
+{
+	talk server "$@"
+	wait_for 10 bound "$port" || :
+}
+
+bound() { ip netns exec "$A" ss -Hlntu | grep -q ":$1 "; }
+new_port() { last_port=$((last_port + 1)) port=$last_port; }
+
 # --- rows -------------------------------------------------------------------
 
 # row NAME ROLE VERSION MODE COUNT HANDSHAKE HOW

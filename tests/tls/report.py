@@ -7,6 +7,8 @@ report.py without LABEL IN OUT		takes the first with this label out
 report.py flip LABEL IN OUT		changes one bit of it
 report.py packets NUMBERS IN OUT	takes these packets out
 report.py cut SIZE IN OUT		cuts packets as a snap length does
+
+LABEL may go on with a blank and a client random: that one's.
 """
 
 import re
@@ -48,7 +50,7 @@ def other(line):
 def with_secrets(content, what, label):
     everything = b"".join(lines_of(block) for kind, block in blocks(content)
                           if kind == SECRETS)
-    line = re.search(rb"^" + label.encode() + rb" [0-9a-f]+ [0-9a-f]+$",
+    line = re.search(rb"^" + label.encode() + rb"( [0-9a-f]+)+$",
                      everything, re.MULTILINE)
     kept, taken = [], []
     for kind, block in blocks(content):

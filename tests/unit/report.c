@@ -4,17 +4,10 @@
  * TLS 1.3 connection: see tests/data/record-tls.
  */
 #define _GNU_SOURCE
-#include "ebpftls-blocks.h"
 #include "ebpftls-pcapng.h"
 #include "ebpftls-pktap.h"
-#include "inspect.h"
-#include "table.h"
 
-#include <pcap/pcap.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "unit/check.h"
+#include "unit/reports.h"
 
 #define PACKETS 17
 #define SECRETS 5
@@ -34,163 +27,7 @@ enum secret {
 	CLIENT_DATA,
 };
 
-static struct pcap_pkthdr headers[PACKETS];
-static uint8_t packets[PACKETS][2048];
-static char secrets[SECRETS][256];
-
-static uint32_t linktype = 1;
-static struct ebpftls_blocks blocks;
-static char *text;
-static bool good;
-static const char *why;
-
-/* --- the recording ---------------------------------------------------------
- */
-
-static const char *
-data_file(const char *name)
-{
-	static char file[4096];
-	const char *top = getenv("TOP");
-
-	snprintf(file, sizeof(file), "%s/tests/data/%s",
-		 top != NULL ? top : ".", name);
-	return file;
-}
-
-static void
-read_recording(void)
-{
-	char error[PCAP_ERRBUF_SIZE];
-	pcap_t *handle = pcap_open_offline(data_file("tls13.pcap"), error);
-	FILE *file = fopen(data_file("tls13.keys"), "r");
-	struct pcap_pkthdr *header;
-	const u_char *bytes;
-
-	for (size_t i = 0; i < PACKETS; i++) {
-		if (handle == NULL ||
-		    pcap_next_ex(handle, &header, &bytes) != 1 ||
-		    header->caplen > sizeof(packets[i]))
-			abort();
-		headers[i] = *header;
-		memcpy(packets[i], bytes, header->caplen);
-	}
-	pcap_close(handle);
-	for (size_t i = 0; i < SECRETS; i++)
-		if (file == NULL ||
-		    fgets(secrets[i], sizeof(secrets[i]), file) == NULL)
-			abort();
-	fclose(file);
-}
-
-/* --- files -----------------------------------------------------------------
- */
-
-static void
-begin(void)
-{
-	const struct ebpftls_interface interface = {
-		.name = "ebpftls:lo",
-		.description = "a test",
-		.linktype = linktype,
-		.snaplen = 262144,
-		.nanoseconds = true,
-	};
-
-	blocks.size = 0;
-	ebpftls_blocks_section(&blocks, "a test");
-	ebpftls_blocks_interface(&blocks, &interface);
-}
-
-static void
-put(int number, uint32_t caplen, const char *comment, uint8_t direction)
-{
-	const struct pcap_pkthdr *header = &headers[number - 1];
-	uint8_t options[256];
-	struct ebpftls_record record = {
-		.time = (uint64_t)header->ts.tv_sec * 1000000000,
-		.caplen = header->caplen < caplen ? header->caplen : caplen,
-		.len = header->len,
-		.direction = direction,
-		.options = options,
-	};
-
-	if (comment != NULL)
-		record.options_size =
-		    (size_t)(ebpftls_blocks_option(options, 1, comment,
-						   strlen(comment)) -
-			     options);
-	ebpftls_blocks_packet(&blocks, &record, true, packets[number - 1]);
-}
-
-static void
-put_packets(int first, int last)
-{
-	for (int i = first; i <= last; i++)
-		put(i, UINT32_MAX, NULL, 0);
-}
-
-static void
-put_secret(enum secret secret)
-{
-	ebpftls_blocks_secrets(&blocks, secrets[secret],
-			       strlen(secrets[secret]));
-}
-
-/* All but one; SECRETS: all. */
-static void
-put_secrets_but(int but)
-{
-	for (int i = 0; i < SECRETS; i++)
-		if (i != but)
-			put_secret((enum secret)i);
-}
-
-static void
-tell(void *context, const struct connection *connection)
-{
-	struct table *table = context;
-
-	table_line(table, connection);
-	fputs("told\n", table->to);
-}
-
-static void
-report_as(size_t limit, bool live)
-{
-	const int fd = memfd_create("report", MFD_CLOEXEC);
-	struct inspection inspection;
-	struct table table = { 0 };
-	size_t size;
-
-	if (write(fd, blocks.bytes, blocks.size) != (ssize_t)blocks.size)
-		abort();
-	lseek(fd, 0, SEEK_SET);
-	free(text);
-	table.to = open_memstream(&text, &size);
-	why = inspect(&inspection, fd, limit, live ? tell : NULL, &table);
-	good = table_write(&table, &inspection);
-	fclose(table.to);
-	inspection_free(&inspection);
-	close(fd);
-}
-
-static void
-report(size_t limit)
-{
-	report_as(limit, false);
-}
-
-/* Whether the report has this text; the addresses are always the same. */
-static bool
-says(const char *want)
-{
-	if (strstr(text, want) != NULL)
-		return true;
-	printf("  \"%s\" is not in \"%s\"\n", want, text);
-	return false;
-}
-
+/* The addresses are always the same. */
 #define PAIR   "127.0.0.1:52964 > 127.0.0.1:443"
 #define CIPHER "  TLS 1.3  AES_256_GCM_SHA384"
 #define LINE   PAIR CIPHER
@@ -703,7 +540,9 @@ main(void)
 {
 	int status;
 
-	read_recording();
+	read_recording("tls13");
+	if (packet_count != PACKETS || secret_count != SECRETS)
+		abort();
 	status = check_main(cases);
 	ebpftls_blocks_free(&blocks);
 	free(text);

@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dtls.h"
 #include "ebpftls-quic.h"
 #include "ebpftls-table.h"
 #include "ebpftls-tls.h"
+#include "quic.h"
 #include "streams.h"
 
 #define RANDOM_IN_RECORD (5 + 4 + 2)
@@ -32,6 +34,8 @@ struct flow {
 	uint32_t first;			   /* sequence number of its SYN */
 	struct stream streams[2];	   /* as the tuple's ends */
 	struct conversation *conversation; /* NULL: not TLS, or is it? */
+	struct dtls *dtls;		   /* NULL: not DTLS */
+	struct quic *quic;		   /* NULL: no QUIC, or not yet */
 	struct ebpftls_quic_origin origin;
 	struct ebpftls_quic_hello hello;
 	uint8_t collected;
@@ -112,12 +116,16 @@ take_gap(void *context, uint32_t count, bool cut)
 	conversation_gap(sender->conversation, sender->side, count, cut);
 }
 
+static enum conversation_side
+side_of(const struct flow *flow, uint8_t from)
+{
+	return from == flow->client ? SIDE_CLIENT : SIDE_SERVER;
+}
+
 static struct sender
 sender_of(const struct flow *flow, uint8_t from)
 {
-	return (struct sender){ flow->conversation, from == flow->client
-							? SIDE_CLIENT
-							: SIDE_SERVER };
+	return (struct sender){ flow->conversation, side_of(flow, from) };
 }
 
 /* From when there is anything of TLS in a flow it is a connection. */
@@ -155,6 +163,10 @@ describe(const struct flow *flow, struct connection *connection)
 					  flow->ends[!flow->client] };
 	if (flow->conversation != NULL)
 		connection->result = conversation_result(flow->conversation);
+	else if (flow->dtls != NULL)
+		connection->result = dtls_result(flow->dtls);
+	else if (flow->quic != NULL)
+		connection->result = quic_result(flow->quic);
 }
 
 static void
@@ -189,7 +201,11 @@ settle(struct connections *connections, struct flow *flow)
 	if (flow->connection != NULL)
 		describe(flow, flow->connection);
 	conversation_free(flow->conversation);
+	dtls_free(flow->dtls);
+	quic_free(flow->quic);
 	flow->conversation = NULL;
+	flow->dtls = NULL;
+	flow->quic = NULL;
 	flow->connection = NULL;
 	flow->ended = 0;
 	stream_start(&flow->streams[0], 0);
@@ -399,8 +415,9 @@ look_at_tcp(struct look *look)
 
 /* --- DTLS and QUIC ------------------------------------------------------- */
 
-/* Keys are looked for by the random; nothing else is done with these. */
-static void
+/* Whether the ClientHello with this random is of another connection, which
+ * begins then. */
+static bool
 meet_random(struct look *look, enum connection_kind kind, const uint8_t *random)
 {
 	struct flow *flow = look->flow != NULL ? look->flow : add_flow(look);
@@ -408,14 +425,51 @@ meet_random(struct look *look, enum connection_kind kind, const uint8_t *random)
 
 	if (old != NULL &&
 	    memcmp(old->result.random, random, KEYLOG_RANDOM) == 0)
-		return;
+		return false;
 	settle(look->connections, flow);
 	flow->client = look->from;
 	note(look->connections, flow, kind);
 	if (flow->connection == NULL)
-		return;
-	flow->connection->result.client_hello = true;
+		return false;
 	memcpy(flow->connection->result.random, random, KEYLOG_RANDOM);
+	return true;
+}
+
+static void
+look_at_dtls(struct look *look)
+{
+	const struct ebpftls_segment *segment = &look->segment;
+	const uint8_t *random =
+	    ebpftls_dtls_random(segment->payload, segment->caplen);
+	struct flow *flow;
+
+	if (random != NULL && meet_random(look, CONNECTION_DTLS, random)) {
+		flow = look->flow;
+		flow->dtls = dtls_new(look->connections->log, random);
+		look->connections->failed |= flow->dtls == NULL;
+	}
+	flow = look->flow;
+	if (flow != NULL && flow->dtls != NULL)
+		dtls_datagram(flow->dtls, side_of(flow, look->from),
+			      segment->payload, segment->caplen);
+}
+
+/* What is there of a ClientHello: of a connection that begins, or begins again
+ * after a Retry, whose Initial packets have keys of their own then. */
+static const uint8_t *
+collect(struct flow *flow, const struct ebpftls_quic_packet *packet)
+{
+	struct ebpftls_quic_hello other = { .have = 0 };
+
+	flow->collected++;
+	if (ebpftls_quic_random(&flow->hello) == NULL &&
+	    ebpftls_quic_collect(&flow->hello, packet, &flow->origin))
+		return ebpftls_quic_random(&flow->hello);
+	if (!ebpftls_quic_collect(&other, packet, &packet->to))
+		return NULL;
+	flow->origin = packet->to;
+	flow->hello = other;
+	return ebpftls_quic_random(&flow->hello);
 }
 
 static void
@@ -428,34 +482,53 @@ look_at_initial(struct look *look, const struct ebpftls_quic_packet *packet)
 		flow = add_flow(look);
 		flow->origin = packet->to;
 	}
-	if (flow == NULL || flow->connection != NULL ||
-	    look->from != flow->client || flow->collected == COLLECT_MAX)
+	if (flow == NULL || look->from != flow->client ||
+	    flow->collected == COLLECT_MAX ||
+	    (ebpftls_quic_random(&flow->hello) != NULL &&
+	     ebpftls_quic_same(&flow->origin, &packet->to)))
 		return;
-	flow->collected++;
-	if (!ebpftls_quic_collect(&flow->hello, packet, &flow->origin)) {
-		flow->origin = packet->to; /* after a Retry */
-		ebpftls_quic_collect(&flow->hello, packet, &flow->origin);
+	random = collect(flow, packet);
+	if (random == NULL)
+		return;
+	if (meet_random(look, CONNECTION_QUIC, random)) {
+		flow->collected = 0;
+		flow->quic = quic_new(look->connections->log, random);
+		look->connections->failed |= flow->quic == NULL;
 	}
-	random = ebpftls_quic_random(&flow->hello);
-	if (random != NULL)
-		meet_random(look, CONNECTION_QUIC, random);
+	if (flow->quic != NULL)
+		quic_set_origin(flow->quic, &flow->origin);
+}
+
+static void
+look_at_quic(struct look *look)
+{
+	const struct ebpftls_segment *segment = &look->segment;
+	const uint8_t *bytes = segment->payload;
+	uint32_t caplen = segment->caplen;
+	struct ebpftls_quic_packet packet, before;
+
+	for (; ebpftls_quic_next(&packet, &bytes, &caplen); before = packet) {
+		const bool cut =
+		    packet.size < packet.len ||
+		    (caplen == 0 && segment->caplen < segment->len);
+
+		if (packet.kind == EBPFTLS_QUIC_INITIAL)
+			look_at_initial(look, &packet);
+		if (look->flow == NULL || look->flow->quic == NULL)
+			continue;
+		quic_packet(look->flow->quic, side_of(look->flow, look->from),
+			    &packet, cut,
+			    packet.bytes == segment->payload ? NULL : &before);
+	}
 }
 
 static void
 look_at_udp(struct look *look)
 {
-	const uint8_t *bytes = look->segment.payload;
-	uint32_t caplen = look->segment.caplen;
-	const uint8_t *random = ebpftls_dtls_random(bytes, caplen);
-	struct ebpftls_quic_packet packet;
-
-	if (random != NULL)
-		meet_random(look, CONNECTION_DTLS, random);
-	if (!ebpftls_quic_begins(bytes, caplen))
-		return;
-	while (ebpftls_quic_next(&packet, &bytes, &caplen))
-		if (packet.kind == EBPFTLS_QUIC_INITIAL)
-			look_at_initial(look, &packet);
+	look_at_dtls(look);
+	if (ebpftls_quic_begins(look->segment.payload, look->segment.caplen) ||
+	    (look->flow != NULL && look->flow->quic != NULL))
+		look_at_quic(look);
 }
 
 /* --- ends ---------------------------------------------------------------- */

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "framing.h"
-#include "hello.h"
 #include "records.h"
+#include "terms.h"
 
 #define CLIENT_HELLO   1
 #define SERVER_HELLO   2
@@ -19,7 +19,6 @@
 #define FINISHED       20
 #define KEY_UPDATE     24
 
-#define VERSION_12 0x0303
 #define VERSION_13 0x0304
 
 /* As much of a message as is kept: a ServerHello is far shorter. */
@@ -52,9 +51,8 @@ struct side {
 	uint32_t tries;	   /* that may be made yet */
 	enum epoch epoch;
 	struct record_keys *keys[EPOCHS];
-	struct record_keys *prepared; /* for after a ChangeCipherSpec */
-	bool tried[EPOCHS];	      /* where nothing had been missed */
-	bool fits[EPOCHS];	      /* a record could be opened */
+	bool tried[EPOCHS]; /* where nothing had been missed */
+	bool fits[EPOCHS];  /* a record could be opened */
 
 	/* the handshake message that has begun */
 	uint8_t message[MESSAGE_MAX];
@@ -67,7 +65,8 @@ struct conversation {
 	struct side sides[2];
 	struct conversation_result result;
 	struct record_master master;
-	bool early;	/* the client may send early data */
+	struct record_keys *prepared[2]; /* for after a ChangeCipherSpec */
+	bool early;			 /* the client may send early data */
 	bool encrypted; /* of TLS 1.2: a ChangeCipherSpec was there */
 };
 
@@ -126,7 +125,7 @@ conversation_free(struct conversation *conversation)
 	for (int i = 0; i < 2; i++) {
 		for (int j = 0; j < EPOCHS; j++)
 			record_keys_free(conversation->sides[i].keys[j]);
-		record_keys_free(conversation->sides[i].prepared);
+		record_keys_free(conversation->prepared[i]);
 		framing_free(&conversation->sides[i].framing);
 	}
 	explicit_bzero(conversation, sizeof(*conversation));
@@ -154,14 +153,11 @@ keys_13(struct conversation *conversation, enum ebpftls_label label,
 	const struct keylog_secret *secret;
 	struct record_keys *keys;
 
-	if (!result->client_hello || suite == NULL)
+	if (suite == NULL)
 		return NULL;
-	secret = keylog_find(conversation->log, result->random, label);
-	if (secret == NULL) {
-		if (needed)
-			result->missing |= 1u << label;
+	secret = terms_find(result, conversation->log, label, needed);
+	if (secret == NULL)
 		return NULL;
-	}
 	keys = record_keys_13(suite, secret->bytes, secret->size);
 	if (keys == NULL && needed)
 		result->wrong |= 1u << label;
@@ -179,34 +175,6 @@ find_keys(struct conversation *conversation, enum conversation_side from,
 					    conversation->result.suite, needed);
 }
 
-/* For both sides of TLS 1.2; looked for once in each handshake. */
-static void
-find_keys_12(struct conversation *conversation)
-{
-	struct conversation_result *result = &conversation->result;
-	struct record_master *master = &conversation->master;
-	const struct keylog_secret *secret;
-
-	conversation->encrypted = true;
-	if (!result->client_hello || result->suite == NULL)
-		return;
-	secret = keylog_find(conversation->log, result->random,
-			     EBPFTLS_CLIENT_RANDOM);
-	if (secret == NULL || secret->size != RECORD_SECRET_MAX) {
-		result->missing |= 1u << EBPFTLS_CLIENT_RANDOM;
-		return;
-	}
-	memcpy(master->secret, secret->bytes, secret->size);
-	memcpy(master->client_random, result->random, RECORD_RANDOM);
-	for (int i = 0; i < 2; i++) {
-		struct side *side = &conversation->sides[i];
-
-		record_keys_free(side->prepared);
-		side->prepared =
-		    record_keys_12(result->suite, master, i == SIDE_SERVER);
-	}
-}
-
 static void
 enter(struct side *side, enum epoch epoch)
 {
@@ -219,37 +187,12 @@ enter(struct side *side, enum epoch epoch)
 /* --- messages ------------------------------------------------------------ */
 
 static void
-take_client_hello(struct conversation *conversation, const uint8_t *bytes,
-		  uint32_t size)
-{
-	struct conversation_result *result = &conversation->result;
-	struct hello_client hello;
-
-	if (!hello_read_client(&hello, bytes, size))
-		return;
-	result->client_hello = true;
-	memcpy(result->random, hello.random, RECORD_RANDOM);
-	conversation->early = hello.early;
-}
-
-static void
 take_server_hello(struct conversation *conversation, const uint8_t *bytes,
 		  uint32_t size)
 {
-	struct conversation_result *result = &conversation->result;
-	struct record_master *master = &conversation->master;
-	struct hello_server hello;
-
-	if (!hello_read_server(&hello, bytes, size))
+	if (!terms_take_server(&conversation->result, &conversation->master,
+			       bytes, size))
 		return;
-	result->server_hello = true;
-	result->version = hello.version;
-	result->number = hello.suite;
-	result->suite = NULL;
-	if (hello.version == VERSION_12 || hello.version == VERSION_13)
-		result->suite = suite_find(hello.suite);
-	memcpy(master->server_random, hello.random, RECORD_RANDOM);
-	master->encrypt_then_mac = hello.encrypt_then_mac;
 	conversation->encrypted = false;
 	if (!is_13(conversation))
 		return;
@@ -295,7 +238,8 @@ take_message(struct look *look)
 	    length < MESSAGE_MAX - 4 ? length : MESSAGE_MAX - 4;
 
 	if (message[0] == CLIENT_HELLO && look->from == SIDE_CLIENT)
-		take_client_hello(conversation, message + 4, size);
+		terms_take_client(&conversation->result, message + 4, size,
+				  &conversation->early);
 	else if (message[0] == SERVER_HELLO && look->from == SIDE_SERVER)
 		take_server_hello(conversation, message + 4, size);
 	else if (is_13(conversation))
@@ -439,11 +383,14 @@ take_ccs(struct look *look)
 
 	if (!conversation->result.server_hello || is_13(conversation))
 		return;
+	/* looked for once in each handshake */
 	if (!conversation->encrypted)
-		find_keys_12(conversation);
+		terms_make_12(&conversation->result, conversation->log,
+			      &conversation->master, conversation->prepared);
+	conversation->encrypted = true;
 	record_keys_free(side->keys[EPOCH_HANDSHAKE]);
-	side->keys[EPOCH_HANDSHAKE] = side->prepared;
-	side->prepared = NULL;
+	side->keys[EPOCH_HANDSHAKE] = conversation->prepared[look->from];
+	conversation->prepared[look->from] = NULL;
 	enter(side, EPOCH_HANDSHAKE);
 }
 

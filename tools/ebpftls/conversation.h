@@ -24,7 +24,7 @@ struct conversation_result {
 	uint16_t version;	       /* if there was a ServerHello: 0x0304 */
 	uint16_t number;	       /* of the cipher suite */
 	const struct suite *suite;     /* NULL: it cannot be verified */
-	uint32_t records; /* that are encrypted and were there as a whole */
+	uint32_t records; /* or packets that are encrypted and were whole */
 	uint32_t opened;
 	uint32_t cut;	      /* not captured as a whole */
 	uint32_t lost;	      /* holes in the streams */

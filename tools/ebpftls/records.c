@@ -13,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NONCE_SIZE    12
+#include "aead.h"
+
+#define NONCE_SIZE    AEAD_NONCE_SIZE
 #define EXPLICIT_SIZE 8 /* of the nonce, in records of TLS 1.2 */
 #define AAD_12_SIZE   13
 
@@ -56,28 +58,6 @@ record_keys_free(struct record_keys *keys)
 
 /* --- TLS 1.3 ------------------------------------------------------------- */
 
-/* HKDF-Expand-Label without a context: no more than one hash is wanted. */
-static bool
-expand(const struct record_keys *keys, const char *label, uint8_t *to,
-       size_t size)
-{
-	uint8_t info[32] = { (uint8_t)(size >> 8), (uint8_t)size };
-	const size_t length = strlen(label);
-	uint8_t hash[EVP_MAX_MD_SIZE];
-	unsigned int got = 0;
-
-	info[2] = (uint8_t)(6 + length);
-	memcpy(info + 3, "tls13 ", 6);
-	memcpy(info + 9, label, length);
-	info[9 + length + 1] = 1; /* behind the context's length, 0 */
-	HMAC(keys->suite->hash(), keys->secret, (int)keys->secret_size, info,
-	     9 + length + 2, hash, &got);
-	if (got >= size)
-		memcpy(to, hash, size);
-	explicit_bzero(hash, sizeof(hash));
-	return got >= size;
-}
-
 struct record_keys *
 record_keys_13(const struct suite *suite, const uint8_t *secret, size_t size)
 {
@@ -92,9 +72,9 @@ record_keys_13(const struct suite *suite, const uint8_t *secret, size_t size)
 	keys->is_13 = true;
 	keys->secret_size = size;
 	memcpy(keys->secret, secret, size);
-	if (expand(keys, "key", keys->key,
-		   (size_t)EVP_CIPHER_key_length(suite->cipher())) &&
-	    expand(keys, "iv", keys->iv, NONCE_SIZE))
+	if (aead_expand(suite, secret, "key", keys->key,
+			(size_t)EVP_CIPHER_key_length(suite->cipher())) &&
+	    aead_expand(suite, secret, "iv", keys->iv, NONCE_SIZE))
 		return keys;
 	record_keys_free(keys);
 	return NULL;
@@ -106,7 +86,8 @@ record_keys_next(const struct record_keys *keys)
 	uint8_t secret[RECORD_SECRET_MAX];
 	struct record_keys *next = NULL;
 
-	if (expand(keys, "traffic upd", secret, keys->secret_size))
+	if (aead_expand(keys->suite, keys->secret, "traffic upd", secret,
+			keys->secret_size))
 		next = record_keys_13(keys->suite, secret, keys->secret_size);
 	explicit_bzero(secret, sizeof(secret));
 	return next;
@@ -186,56 +167,14 @@ make_aad(uint8_t aad[AAD_12_SIZE], uint64_t sequence, const uint8_t *record,
 
 /* --- AEAD ---------------------------------------------------------------- */
 
-struct aead {
-	uint8_t nonce[NONCE_SIZE];
-	const uint8_t *aad;
-	int aad_size;
-	const uint8_t *text; /* the tag behind it */
-	int size;	     /* without the tag */
-};
-
-/* In CCM lengths come first, and the end is no call of its own. */
-static bool
-open_aead(const struct record_keys *keys, const struct aead *aead,
-	  uint8_t *plain)
-{
-	const bool ccm = keys->suite->kind == SUITE_CCM;
-	const EVP_CIPHER *cipher = keys->suite->cipher();
-	EVP_CIPHER_CTX *ctx = keys->cipher;
-	uint8_t tag[16];
-	int got;
-
-	memcpy(tag, aead->text + aead->size, keys->suite->tag);
-	return EVP_DecryptInit_ex(ctx, cipher, NULL, NULL, NULL) > 0 &&
-	       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, NONCE_SIZE,
-				   NULL) > 0 &&
-	       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, keys->suite->tag,
-				   tag) > 0 &&
-	       EVP_DecryptInit_ex(ctx, NULL, NULL, keys->key, aead->nonce) >
-		   0 &&
-	       (!ccm ||
-		EVP_DecryptUpdate(ctx, NULL, &got, NULL, aead->size) > 0) &&
-	       EVP_DecryptUpdate(ctx, NULL, &got, aead->aad, aead->aad_size) >
-		   0 &&
-	       EVP_DecryptUpdate(ctx, plain, &got, aead->text, aead->size) >
-		   0 &&
-	       (ccm || EVP_DecryptFinal_ex(ctx, plain + got, &got) > 0);
-}
-
-static void
-mix_sequence(uint8_t nonce[NONCE_SIZE], uint64_t sequence)
-{
-	for (int i = 0; i < 8; i++)
-		nonce[NONCE_SIZE - 1 - i] ^= (uint8_t)(sequence >> 8 * i);
-}
-
 /* The type stands behind the content, zeros behind that. */
 static int
 open_13(const struct record_keys *keys, uint64_t sequence,
 	const uint8_t *record, size_t size, uint8_t *plain, uint8_t *type)
 {
 	const size_t tag = keys->suite->tag;
-	struct aead aead = { .aad = record,
+	struct aead aead = { .key = keys->key,
+			     .aad = record,
 			     .aad_size = RECORD_HEADER,
 			     .text = record + RECORD_HEADER };
 
@@ -243,8 +182,8 @@ open_13(const struct record_keys *keys, uint64_t sequence,
 		return -1;
 	aead.size = (int)(size - RECORD_HEADER - tag);
 	memcpy(aead.nonce, keys->iv, NONCE_SIZE);
-	mix_sequence(aead.nonce, sequence);
-	if (!open_aead(keys, &aead, plain))
+	aead_mix(aead.nonce, sequence);
+	if (!aead_open(keys->suite, keys->cipher, &aead, plain))
 		return -1;
 	do {
 		if (aead.size == 0)
@@ -262,7 +201,8 @@ open_aead_12(const struct record_keys *keys, uint64_t sequence,
 	    keys->suite->kind == SUITE_CHACHA20 ? 0 : EXPLICIT_SIZE;
 	const size_t tag = keys->suite->tag;
 	uint8_t aad[AAD_12_SIZE];
-	struct aead aead = { .aad = aad,
+	struct aead aead = { .key = keys->key,
+			     .aad = aad,
 			     .aad_size = sizeof(aad),
 			     .text = record + RECORD_HEADER + given };
 
@@ -271,12 +211,13 @@ open_aead_12(const struct record_keys *keys, uint64_t sequence,
 	aead.size = (int)(size - RECORD_HEADER - given - tag);
 	memcpy(aead.nonce, keys->iv, NONCE_SIZE);
 	if (given == 0)
-		mix_sequence(aead.nonce, sequence);
+		aead_mix(aead.nonce, sequence);
 	else
 		memcpy(aead.nonce + NONCE_SIZE - given, record + RECORD_HEADER,
 		       given);
 	make_aad(aad, sequence, record, (size_t)aead.size);
-	return open_aead(keys, &aead, plain) ? aead.size : -1;
+	return aead_open(keys->suite, keys->cipher, &aead, plain) ? aead.size
+								  : -1;
 }
 
 /* --- CBC ----------------------------------------------------------------- */

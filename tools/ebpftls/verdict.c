@@ -43,8 +43,6 @@ verdict_of(const struct connection *connection)
 {
 	const struct conversation_result *result = &connection->result;
 
-	if (connection->kind != CONNECTION_TLS)
-		return by_presence(connection);
 	if (!result->client_hello) {
 		if (result->cut > 0)
 			return VERDICT_CUT;
@@ -100,13 +98,15 @@ add_labels(struct text *text, unsigned int labels)
 }
 
 static void
-add_records(struct text *text, const struct conversation_result *result,
+add_records(struct text *text, const struct connection *connection,
 	    const char *before)
 {
+	const struct conversation_result *result = &connection->result;
 	char count[64];
 
-	snprintf(count, sizeof(count), "%s%" PRIu32 " of %" PRIu32 " records",
-		 before, result->opened, result->records);
+	snprintf(count, sizeof(count), "%s%" PRIu32 " of %" PRIu32 " %s",
+		 before, result->opened, result->records,
+		 connection->kind == CONNECTION_QUIC ? "packets" : "records");
 	add(text, count);
 }
 
@@ -150,8 +150,8 @@ verdict_explain(const struct connection *connection, enum verdict verdict,
 			add(&text, "no ServerHello");
 			return;
 		}
-		add_records(&text, result, "");
+		add_records(&text, connection, "");
 		return;
 	}
-	add_records(&text, result, ": ");
+	add_records(&text, connection, ": ");
 }
