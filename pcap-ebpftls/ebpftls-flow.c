@@ -423,7 +423,8 @@ follow_quic(struct look *look, struct flow *flow, enum ebpftls_quic_kind kind)
 			call_for(look, flow, BIT(CLIENT_EARLY_TRAFFIC_SECRET));
 			flow->early = true;
 		}
-	} else if (from_client && kind == EBPFTLS_QUIC_SHORT) {
+	} else if (kind == EBPFTLS_QUIC_SHORT) {
+		/* readers open neither side's without both sides' secrets */
 		call_for(look, flow, BIT(CLIENT_TRAFFIC_SECRET_0));
 		flow->state = STATE_OVER;
 	}
