@@ -16,7 +16,7 @@
 #define REMEMBERED 4096
 
 /* Pairs of owners; a power of two. */
-#define KEPT 64
+#define KEPT 256
 
 /* More than this is not said at the end: readers have limits for a block. */
 #define REST_SIZE ((size_t)192 << 10)
