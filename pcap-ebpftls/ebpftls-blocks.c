@@ -47,15 +47,12 @@ timestamp(uint64_t time, bool nanoseconds)
 }
 
 /* The memory that is left behind may have held secrets. */
-bool
-ebpftls_blocks_reserve(struct ebpftls_blocks *blocks, size_t size)
+static bool
+grow(struct ebpftls_blocks *blocks, size_t size)
 {
 	size_t room = blocks->size + size;
-	uint8_t *bytes;
+	uint8_t *bytes = malloc(room);
 
-	if (room <= blocks->room)
-		return true;
-	bytes = malloc(room);
 	if (bytes == NULL)
 		return false;
 	if (blocks->size > 0)
@@ -64,6 +61,12 @@ ebpftls_blocks_reserve(struct ebpftls_blocks *blocks, size_t size)
 	ebpftls_blocks_free(blocks);
 	*blocks = (struct ebpftls_blocks){ bytes, size, room };
 	return true;
+}
+
+bool
+ebpftls_blocks_reserve(struct ebpftls_blocks *blocks, size_t size)
+{
+	return size <= blocks->room - blocks->size || grow(blocks, size);
 }
 
 void
@@ -338,7 +341,8 @@ ebpftls_blocks_packet(struct ebpftls_blocks *blocks,
 	at += sizeof(header);
 	if (record->caplen > 0)
 		memcpy(at, bytes, record->caplen);
-	memset(at + record->caplen, 0, padded(record->caplen) - record->caplen);
+	/* what is no padding of these four bytes is written over */
+	memset(at + record->caplen, 0, 4);
 	packet_options(at + padded(record->caplen), record);
 	memcpy(blocks->bytes + blocks->size + size - 4, &header.length, 4);
 	blocks->size += size;

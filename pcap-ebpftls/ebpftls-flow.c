@@ -18,6 +18,7 @@
 #define RANDOM_IN_RECORD (5 + 4 + 2)
 #define COLLECT_MAX	 4    /* packets of one datagram to be decrypted */
 #define FIRST_LEN	 1200 /* of a client's at least: RFC 9000, 14.1 */
+#define PORTS		 1024 /* a power of two */
 
 #define BIT(label) (UINT16_C(1) << EBPFTLS_##label)
 
@@ -66,6 +67,7 @@ struct met {
 
 struct ebpftls_flows {
 	struct ebpftls_table table;
+	uint32_t ports[PORTS]; /* how many of them have such ports */
 	struct ebpftls_table met;
 	uint64_t older;
 };
@@ -115,6 +117,28 @@ ebpftls_flows_free(struct ebpftls_flows *flows)
 	free(flows);
 }
 
+/* The same for both directions. */
+static uint32_t *
+with_ports(struct ebpftls_flows *flows, uint16_t one, uint16_t other)
+{
+	return &flows->ports[(one ^ other) & (PORTS - 1)];
+}
+
+/* Most packets are of no handshake, and this is cheaper than to find none. */
+static bool
+may_have_flow(struct look *look)
+{
+	return *with_ports(look->flows, look->segment.source_port,
+			   look->segment.destination_port) != 0;
+}
+
+static void
+drop(struct ebpftls_flows *flows, struct flow *flow)
+{
+	--*with_ports(flows, flow->tuple.port[0], flow->tuple.port[1]);
+	ebpftls_table_drop(&flows->table, flow);
+}
+
 /* The latest counts: sockets are handed on. */
 static void
 note_ends(struct look *look, struct flow *flow)
@@ -140,11 +164,15 @@ find_flow(struct look *look)
 static struct flow *
 begin(struct look *look, struct flow *old, enum kind kind)
 {
+	struct ebpftls_flows *flows = look->flows;
 	struct flow *flow;
 
 	if (old != NULL)
-		ebpftls_table_drop(&look->flows->table, old);
-	flow = ebpftls_table_add(&look->flows->table, &look->tuple);
+		drop(flows, old);
+	else if (flows->table.count == flows->table.limit)
+		drop(flows, (struct flow *)flows->table.oldest);
+	flow = ebpftls_table_add(&flows->table, &look->tuple);
+	++*with_ports(flows, look->tuple.port[0], look->tuple.port[1]);
 	flow->since = look->time;
 	flow->client = look->from;
 	flow->kind = (uint8_t)kind;
@@ -159,7 +187,7 @@ drop_old(struct ebpftls_flows *flows, uint64_t time)
 
 	while ((oldest = (struct flow *)flows->table.oldest) != NULL &&
 	       time > oldest->since && time - oldest->since > HANDSHAKE_MAX)
-		ebpftls_table_drop(&flows->table, oldest);
+		drop(flows, oldest);
 }
 
 static void
@@ -290,13 +318,13 @@ look_at_tcp(struct look *look)
 	struct flow *flow;
 
 	if (!begins && !is_data &&
-	    (look->flows->table.count == 0 ||
+	    (!may_have_flow(look) ||
 	     (segment->len == 0 && !(flags & (ends | EBPFTLS_TCP_SYN)))))
 		return;
 	flow = find_flow(look);
 	if (flow != NULL && (flags & EBPFTLS_TCP_SYN) &&
 	    !(flags & EBPFTLS_TCP_ACK)) {
-		ebpftls_table_drop(&look->flows->table, flow);
+		drop(look->flows, flow);
 		flow = NULL;
 	}
 	if (begins && (flow == NULL || is_other_hello(flow, segment)))
@@ -308,7 +336,7 @@ look_at_tcp(struct look *look)
 	}
 	follow_tls(look, flow);
 	if (flow->state == STATE_OVER || (flags & ends))
-		ebpftls_table_drop(&look->flows->table, flow);
+		drop(look->flows, flow);
 }
 
 /* --- DTLS ---------------------------------------------------------------- */
@@ -332,7 +360,7 @@ look_at_dtls(struct look *look, struct flow *flow, const uint8_t *random)
 	if (flow->state == STATE_TLS12 &&
 	    ebpftls_dtls_has_ccs(segment->payload, segment->caplen)) {
 		call_for(look, flow, BIT(CLIENT_RANDOM));
-		ebpftls_table_drop(&look->flows->table, flow);
+		drop(look->flows, flow);
 	}
 }
 
@@ -445,7 +473,7 @@ look_at_quic(struct look *look, struct flow *flow)
 		follow_quic(look, flow, packet.kind);
 	}
 	if (flow != NULL && flow->state == STATE_OVER)
-		ebpftls_table_drop(&look->flows->table, flow);
+		drop(look->flows, flow);
 }
 
 static void
@@ -457,7 +485,7 @@ look_at_udp(struct look *look)
 	bool quic = ebpftls_quic_begins(segment->payload, segment->caplen);
 	struct flow *flow;
 
-	if (random == NULL && !quic && look->flows->table.count == 0)
+	if (random == NULL && !quic && !may_have_flow(look))
 		return;
 	flow = find_flow(look);
 	if (quic || (flow != NULL && flow->kind == KIND_QUIC && random == NULL))

@@ -16,7 +16,7 @@
 #define REMEMBERED 4096
 
 /* Pairs of owners; a power of two. */
-#define KEPT 64
+#define KEPT 256
 
 /* More than this is not said at the end: readers have limits for a block. */
 #define REST_SIZE ((size_t)192 << 10)
@@ -63,7 +63,7 @@ _Static_assert(offsetof(struct block, key) == sizeof(struct ebpftls_node),
 struct pair {
 	struct ebpftls_owner sender;
 	struct ebpftls_owner receiver;
-	uint64_t round; /* it holds in this only */
+	uint64_t round; /* in this there is no more to be said of them */
 	size_t size;
 	uint8_t options[WORDS_SIZE];
 };
@@ -288,17 +288,52 @@ place_of(struct ebpftls_naming *naming, const struct ebpftls_record *record)
 	return &naming->pairs[(hash * 0x9e3779b1u) >> 16 & (KEPT - 1)];
 }
 
+static bool
+is_kept(const struct pair *pair, const struct ebpftls_record *record)
+{
+	return is_owner(record->sender, &pair->sender) &&
+	       is_owner(record->receiver, &pair->receiver);
+}
+
+/* Puts these two in the place of what is there. */
 static void
 keep(struct ebpftls_naming *naming, struct pair *pair,
-     const struct ebpftls_record *record, size_t size)
+     const struct ebpftls_record *record, struct ebpftls_blocks *blocks)
 {
 	static const struct ebpftls_owner nobody;
+	uint8_t *at = pair->options;
 
+	if (naming->by & EBPFTLS_BY_COMMENT)
+		at = put_comment(record, at);
+	if (naming->by & EBPFTLS_BY_BLOCK)
+		at = put_blocks(naming, record, blocks, at);
 	pair->sender = record->sender != NULL ? *record->sender : nobody;
 	pair->receiver = record->receiver != NULL ? *record->receiver : nobody;
-	pair->round = naming->round;
-	pair->size = size;
-	memcpy(pair->options, naming->options, size);
+	pair->size = (size_t)(at - pair->options);
+	pair->round = 0;
+}
+
+/* What is to be said of these two besides whose the packet is. */
+static void
+add_facts(struct ebpftls_naming *naming, struct ebpftls_people *people,
+	  struct pair *pair, struct ebpftls_record *record)
+{
+	uint8_t *begin = naming->options + pair->size, *at = begin;
+	bool settled = true;
+
+	if (is_process(record->sender))
+		at = put_new_facts(naming, people, record->sender, record->time,
+				   at, &settled);
+	if (is_process(record->receiver))
+		at = put_new_facts(naming, people, record->receiver,
+				   record->time, at, &settled);
+	if (settled)
+		pair->round = naming->round;
+	if (at == begin)
+		return;
+	memcpy(naming->options, pair->options, pair->size);
+	record->options = naming->options;
+	record->options_size = (size_t)(at - naming->options);
 }
 
 void
@@ -308,9 +343,6 @@ ebpftls_naming_packet(struct ebpftls_naming *naming,
 		      struct ebpftls_blocks *blocks)
 {
 	struct pair *pair = place_of(naming, record);
-	uint8_t *at = naming->options;
-	bool settled = true;
-	size_t size;
 
 	if (record->sender == NULL && record->receiver == NULL)
 		return;
@@ -318,30 +350,12 @@ ebpftls_naming_packet(struct ebpftls_naming *naming,
 		naming->revision = ebpftls_people_revision(people);
 		naming->round++;
 	}
-	if (pair->round == naming->round &&
-	    is_owner(record->sender, &pair->sender) &&
-	    is_owner(record->receiver, &pair->receiver)) {
-		record->options = pair->options;
-		record->options_size = pair->size;
-		return;
-	}
-	if (naming->by & EBPFTLS_BY_COMMENT)
-		at = put_comment(record, at);
-	if (naming->by & EBPFTLS_BY_BLOCK)
-		at = put_blocks(naming, record, blocks, at);
-	size = (size_t)(at - naming->options);
-	if (naming->by & EBPFTLS_BY_COMMENT) {
-		if (is_process(record->sender))
-			at = put_new_facts(naming, people, record->sender,
-					   record->time, at, &settled);
-		if (is_process(record->receiver))
-			at = put_new_facts(naming, people, record->receiver,
-					   record->time, at, &settled);
-	}
-	if (settled)
-		keep(naming, pair, record, size);
-	record->options = naming->options;
-	record->options_size = (size_t)(at - naming->options);
+	if (!is_kept(pair, record))
+		keep(naming, pair, record, blocks);
+	record->options = pair->options;
+	record->options_size = pair->size;
+	if (pair->round != naming->round && naming->by & EBPFTLS_BY_COMMENT)
+		add_facts(naming, people, pair, record);
 }
 
 static bool

@@ -8,15 +8,30 @@
 
 #include "ebpftls-ring.h"
 
+/* A ring that holds a frame, and of what time that is. */
+struct ebpftls_turn {
+	uint64_t time;
+	struct ebpftls_ring *ring;
+};
+
 struct ebpftls_order {
 	struct ebpftls_ring *rings;
 	unsigned int count;
 
+	struct ebpftls_turn *heap;    /* the earliest first */
+	unsigned int held;	      /* frames, of as many rings */
 	struct ebpftls_ring *current; /* whose frame was handed out */
 	uint64_t limit;
 	uint64_t others; /* no other ring has a frame before this time */
 	bool broken;	 /* a ring holds what is not a record */
 };
+
+/* Takes over the rings, which stay the caller's. False: no memory. */
+bool ebpftls_order_open(struct ebpftls_order *order, struct ebpftls_ring *rings,
+			unsigned int count);
+
+/* Allowed when nothing is open. */
+void ebpftls_order_close(struct ebpftls_order *order);
 
 /*
  * Begins a pass that hands out frames up to the time `limit`. It must have

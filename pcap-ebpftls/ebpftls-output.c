@@ -184,10 +184,11 @@ ebpftls_output_prepare(struct ebpftls_output *output, size_t size, uint64_t now)
 {
 	struct ebpftls_blocks *blocks = &output->blocks;
 
-	if (size > blocks->room - blocks->size)
+	if (size > blocks->room - blocks->size) {
 		ebpftls_output_write(output);
-	if (!ebpftls_blocks_reserve(blocks, size))
-		output->error = ENOMEM;
+		if (!ebpftls_blocks_reserve(blocks, size))
+			output->error = ENOMEM;
+	}
 	if (blocks->size == 0)
 		output->since = now;
 }

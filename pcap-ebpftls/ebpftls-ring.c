@@ -69,27 +69,40 @@ ebpftls_ring_release(struct ebpftls_ring *ring)
 	__atomic_store_n(ring->tail, ring->released, __ATOMIC_RELEASE);
 }
 
-/* Copies out of the ring, around its end where need be. */
+/* What lies around the ring's end: `first` bytes are before it. */
 static void
+copy_around(const struct ebpftls_ring *ring, uint8_t *to, size_t first,
+	    size_t length)
+{
+	memcpy(to, ring->data + ring->size - first, first);
+	memcpy(to + first, ring->data, length - first);
+}
+
+/* Copies out of the ring. Inline, so that of few bytes it is no call. */
+static inline void
 copy_out(const struct ebpftls_ring *ring, void *to, uint64_t at, size_t length)
 {
-	uint64_t offset = at & (ring->size - 1);
-	size_t first = length;
+	const uint64_t offset = at & (ring->size - 1);
 
-	if (first > ring->size - offset)
-		first = (size_t)(ring->size - offset);
-	memcpy(to, ring->data + offset, first);
-	memcpy((uint8_t *)to + first, ring->data, length - first);
+	if (length <= ring->size - offset)
+		memcpy(to, ring->data + offset, length);
+	else
+		copy_around(ring, to, (size_t)(ring->size - offset), length);
 }
 
 /* How much stands between the header of a sample and its part of the frame. */
 static uint32_t
 owners_size(const struct ebpftls_frame *frame)
 {
+	uint32_t size = 0;
+
 	if (frame->offset != 0)
 		return 0;
-	return (uint32_t)__builtin_popcount(frame->owners) *
-	       (uint32_t)sizeof(struct ebpftls_owner);
+	if (frame->owners & EBPFTLS_SENDER)
+		size += sizeof(struct ebpftls_owner);
+	if (frame->owners & EBPFTLS_RECEIVER)
+		size += sizeof(struct ebpftls_owner);
+	return size;
 }
 
 /* Where that part begins in the record at `at`. */
@@ -136,34 +149,32 @@ read_record(const struct ebpftls_ring *ring, uint64_t at, uint64_t *length,
 }
 
 /* What comes out of here is one of the kinds, and its name ends. */
-static void
-tame(struct ebpftls_owner *owner)
+static const struct ebpftls_owner *
+take_owner(const struct ebpftls_ring *ring, struct ebpftls_owner *owner,
+	   uint64_t at)
 {
+	copy_out(ring, owner, at, sizeof(*owner));
 	if (owner->kind < EBPFTLS_OF_PROCESS ||
 	    owner->kind > EBPFTLS_OF_UNKNOWN)
 		owner->kind = EBPFTLS_OF_UNKNOWN;
 	owner->comm[sizeof(owner->comm) - 1] = '\0';
+	return owner;
 }
 
 /* The owners of the frame whose first sample is at `at`. */
 static void
 take_owners(struct ebpftls_ring *ring, uint64_t at)
 {
-	const struct ebpftls_owner *owner = ring->owners;
 	const uint8_t owners = ring->frame.owners;
-	const uint32_t size = owners_size(&ring->frame);
 
 	ring->sender = ring->receiver = NULL;
-	if (size == 0)
-		return;
-	copy_out(ring, ring->owners,
-		 at + SAMPLE_HEADER + sizeof(struct ebpftls_frame), size);
-	for (size_t i = 0; i < size / sizeof(*owner); i++)
-		tame(&ring->owners[i]);
-	if (owners & EBPFTLS_SENDER)
-		ring->sender = owner++;
+	at += SAMPLE_HEADER + sizeof(struct ebpftls_frame);
+	if (owners & EBPFTLS_SENDER) {
+		ring->sender = take_owner(ring, &ring->owners[0], at);
+		at += sizeof(struct ebpftls_owner);
+	}
 	if (owners & EBPFTLS_RECEIVER)
-		ring->receiver = owner;
+		ring->receiver = take_owner(ring, &ring->owners[1], at);
 }
 
 /* Takes over `length` bytes that are at `from`. */

@@ -708,9 +708,12 @@ look_at(struct ebpftls_savefile *save, const struct ebpftls_record *record,
 	if (last->save != save && last->save != NULL && last->bytes == bytes &&
 	    last->time == record->time && last->caplen == record->caplen)
 		return &last->need;
-	*last = (struct ebpftls_last){
-		save, bytes, record->time, record->caplen, { .labels = 0 }
-	};
+	last->save = save;
+	last->bytes = bytes;
+	last->time = record->time;
+	last->caplen = record->caplen;
+	last->need.labels = 0;
+	last->need.older = false;
 	if (files->flows == NULL)
 		return &last->need;
 	if (ebpftls_flows_packet(files->flows, files->keys, (int)save->linktype,

@@ -176,6 +176,7 @@ static void
 release(struct pcap_ebpftls *handle)
 {
 	pcap_ebpftls_end_dumps(handle);
+	ebpftls_order_close(&handle->order);
 	ebpftls_pages_unmap(&handle->pages);
 	ebpftls_client_stop(&handle->client);
 	ebpftls_wait_close(&handle->wait);
@@ -247,13 +248,15 @@ start(pcap_t *p)
 	    ebpftls_pages_map(&handle->pages, &handle->client, request.snaplen);
 	if (error == 0)
 		error = watch(handle);
+	if (error == 0 &&
+	    !ebpftls_order_open(&handle->order, handle->pages.rings,
+				handle->pages.ring_count))
+		error = -ENOMEM;
 	if (error != 0) {
 		ebpftls_pages_unmap(&handle->pages);
 		ebpftls_client_stop(&handle->client);
 		return fail_errno(p, error, "cannot map the capture buffer");
 	}
-	handle->order.rings = handle->pages.rings;
-	handle->order.count = handle->pages.ring_count;
 	handle->wait.waiting = &handle->pages.shared->waiting;
 	handle->wait.bell_rung = handle->pages.bell_rung;
 	handle->wait.bell_heard = handle->pages.bell_heard;

@@ -199,16 +199,17 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct input input = { bytes, size };
-	struct ebpftls_order order = { .rings = rings };
+	struct ebpftls_order order;
 
 	if (!lay_out(&input))
 		return 0;
-	order.count = layout.rings;
+	require(ebpftls_order_open(&order, rings, layout.rings));
 	for (int pass = 0; pass < PASSES && !order.broken; pass++) {
 		go_on(pass);
 		read_rings(&order, pass);
 	}
 	for (int i = 0; i < layout.rings; i++)
 		perf_free(&perfs[i]);
+	ebpftls_order_close(&order);
 	return 0;
 }

@@ -272,6 +272,32 @@ facts_come_late(void)
 	tear_down();
 }
 
+/* Until then it is said whose a packet is, by its name of the moment. */
+static void
+facts_are_awaited(void)
+{
+	const struct ebpftls_owner shell = person(7, 1, "sh");
+	const struct ebpftls_owner curl = person(7, 1, "curl");
+	const struct ebpftls_owner again = person(7, 2, "sh");
+
+	set_up(BOTH);
+	now = 0;
+	check(is(said(&shell, NULL), "B7/sh C[pid=7 comm=sh uid=33] T7/8 P0"));
+	check(is(said(&shell, NULL), "C[pid=7 comm=sh uid=33] T7/8 P0"));
+	check(is(said(&curl, NULL), "B7/curl C[" CURL "] T7/8 P1"));
+	check(is(said(&shell, NULL), "C[pid=7 comm=sh uid=33] T7/8 P0"));
+	check(is(said(NULL, &curl), "C[" CURL "] T7/8 P1"));
+	learn(7, 1, "/a");
+	check(is(said(&curl, NULL), "C[" CURL "] T7/8 P1 C[process pid=7 " DATE
+				    "000000001Z uid=0 comm=sh exe=/a]"));
+	check(is(said(&curl, NULL), "C[" CURL "] T7/8 P1"));
+	check(is(said(&shell, NULL), "C[pid=7 comm=sh uid=33] T7/8 P0"));
+	check(is(said(&again, NULL),
+		 "C[pid=7 comm=sh uid=33] T7/8 P0 C[process pid=7 " DATE
+		 "000000002Z uid=33 comm=sh]"));
+	tear_down();
+}
+
 /* The agent has a second; then there is nothing to wait for. */
 static void
 facts_do_not_come(void)
@@ -467,6 +493,32 @@ many(void)
 	tear_down();
 }
 
+/* In turn, more than there are places for, with facts and without. */
+static void
+crowded(void)
+{
+	char want[128];
+
+	set_up(BOTH);
+	for (uint32_t number = 0; number < 6000; number++) {
+		const uint32_t pid = 1 + number % 2000;
+		const struct ebpftls_owner owner =
+		    person(pid, 1, pid % 3 ? "w" : "v");
+		const char *head, *facts;
+
+		if (number < 2000 && pid % 2)
+			know(&owner);
+		sprintf(want, "C[pid=%u comm=%s uid=33] T%u/%u P%u", pid,
+			owner.comm, pid, pid + 1, pid - 1);
+		said(&owner, NULL);
+		head = strstr(line, "C[");
+		facts = strstr(line, " C[process pid=");
+		check(head != NULL && strncmp(head, want, strlen(want)) == 0);
+		check((facts != NULL) == (number < 2000 && pid % 2));
+	}
+	tear_down();
+}
+
 /* Of all pairs of some owners, whatever was said just before. */
 static void
 mixed(void)
@@ -501,6 +553,7 @@ main(void)
 		{ "comments or blocks", one_of_them },
 		{ "the kernel and who is not known", not_processes },
 		{ "facts that come late and change", facts_come_late },
+		{ "facts that are awaited", facts_are_awaited },
 		{ "facts that do not come", facts_do_not_come },
 		{ "facts that come after the last packet",
 		  facts_come_too_late },
@@ -509,6 +562,7 @@ main(void)
 		{ "other names and users", other_names },
 		{ "the longest texts", longest },
 		{ "more processes than are remembered", many },
+		{ "owners who share the places", crowded },
 		{ "any owners after any others", mixed },
 		{ NULL, NULL },
 	};

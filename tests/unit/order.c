@@ -8,7 +8,7 @@
 #include "unit/check.h"
 #include "unit/perf.h"
 
-#define RINGS_MAX  4
+#define RINGS_MAX  9
 #define RING_SIZE  4096u
 #define CAPLEN_MAX 300u
 #define PARTS_MAX  4
@@ -40,7 +40,6 @@ static uint32_t lost_count;
 static void
 make(unsigned int count)
 {
-	memset(&order, 0, sizeof(order));
 	memset(writers, 0, sizeof(writers));
 	for (unsigned int i = 0; i < count; i++) {
 		uint64_t start = check_random(RING_SIZE) / 8 * 8;
@@ -48,8 +47,8 @@ make(unsigned int count)
 		perf_make(&rings[i], RING_SIZE, start, CAPLEN_MAX);
 		ordered[i] = rings[i].ring;
 	}
-	order.rings = ordered;
-	order.count = count;
+	if (!ebpftls_order_open(&order, ordered, count))
+		abort();
 	sent_count = got_count = lost_count = 0;
 }
 
@@ -58,6 +57,7 @@ unmake(void)
 {
 	for (unsigned int i = 0; i < order.count; i++)
 		perf_free(&rings[i]);
+	ebpftls_order_close(&order);
 }
 
 static void

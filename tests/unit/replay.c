@@ -67,7 +67,6 @@ make_rings(const struct recording *recording, uint64_t start)
 	size_t at = sizeof(*recording);
 
 	memset(&order, 0, sizeof(order));
-	order.rings = rings;
 	for (uint32_t i = 0; i < recording->rings; i++) {
 		uint64_t length;
 
@@ -86,7 +85,8 @@ make_rings(const struct recording *recording, uint64_t start)
 		order.count++;
 		at += length;
 	}
-	return check(at == content_size);
+	return check(at == content_size) &&
+	       check(ebpftls_order_open(&order, rings, order.count));
 }
 
 static bool
@@ -160,6 +160,7 @@ replay_from(const struct recording *recording, uint64_t start)
 		count = compare(recording, packets);
 	for (unsigned int i = 0; i < order.count; i++)
 		perf_free(&perfs[i]);
+	ebpftls_order_close(&order);
 	pcap_close(packets);
 	return count;
 }
