@@ -53,6 +53,8 @@ struct pcap_ebpftls {
 	struct ebpftls_pages pages;
 	struct ebpftls_order order;
 	struct ebpftls_wait wait;
+	uint64_t pause; /* until young frames are looked for: nanoseconds */
+	bool pausing;	/* not over, and nothing else is to be read */
 	struct ebpftls_filter *filter;	    /* NULL: all packets pass */
 	struct ebpftls_filter *next_filter; /* to be taken over */
 	struct ebpftls_failure no_filter;   /* in the kernel: why, or "" */

@@ -62,6 +62,9 @@
 /* How long a program may take from its time stamp to its record. */
 #define SLACK_NS 50000
 
+/* As long as frames keep coming there are always some that are younger. */
+#define PAUSE_MAX_NS 2000000
+
 #define SECOND 1000000000
 
 #define MARK_AGENT 1
@@ -445,11 +448,32 @@ hear_agent(struct pcap_ebpftls *handle)
 }
 
 /*
+ * Frames that are too young to be sure that none is older are looked for again
+ * after a while, which grows as long as others come: each time one is found is
+ * a wake-up. A ring that fills wakes before.
+ */
+static void
+look_again(struct pcap_ebpftls *handle, uint64_t now, bool got_frames,
+	   bool young)
+{
+	uint64_t due = ebpftls_savefiles_due(&handle->savefiles);
+
+	handle->pause = got_frames ? 2 * handle->pause : SLACK_NS;
+	if (handle->pause > PAUSE_MAX_NS)
+		handle->pause = PAUSE_MAX_NS;
+	if (young && due > now + handle->pause)
+		due = now + handle->pause;
+	handle->pausing = young && got_frames;
+	ebpftls_wait_until(&handle->wait, due);
+}
+
+/*
  * Hands out what the rings hold, at most `max` packets. Returns how many, or
- * a PCAP_ERROR_; `more` says whether something was left.
+ * a PCAP_ERROR_. Does not wait, but sees to it that waiting ends when there are
+ * more.
  */
 static int
-read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user, bool *more)
+read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user)
 {
 	struct pcap_ebpftls *handle = p->priv;
 	struct ebpftls_order *order = &handle->order;
@@ -458,6 +482,7 @@ read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user, bool *more)
 	const u_char *bytes;
 	uint64_t now = pcap_ebpftls_monotonic();
 	bool got_frames = false;
+	bool left, stopped;
 	int count = 0;
 
 	ebpftls_clock_read(&handle->clock, &handle->pages.shared->clock);
@@ -483,38 +508,30 @@ read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user, bool *more)
 	if (order->current == NULL)
 		handle->current.bytes = NULL;
 	pcap_ebpftls_flush_journal(handle);
-	ebpftls_wait_until(&handle->wait,
-			   ebpftls_savefiles_due(&handle->savefiles));
 	if (order->broken) {
 		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
 			 "corrupted record in the kernel's capture buffer");
 		return PCAP_ERROR;
 	}
-	*more = ebpftls_order_more(order);
-	ebpftls_wait_prepare(&handle->wait, now, got_frames, *more);
+	stopped = count == max || p->break_loop;
+	left = ebpftls_order_more(order);
+	look_again(handle, now, got_frames, left && !stopped);
+	ebpftls_wait_prepare(&handle->wait, now, got_frames, left && stopped);
 	/* what came before the doorbell was asked for does not ring it */
-	if (p->opt.immediate && !*more && ebpftls_order_more(order)) {
-		*more = true;
+	if (p->opt.immediate && ebpftls_order_more(order))
 		ebpftls_wait_prepare(&handle->wait, now, false, true);
-	}
 	return count;
 }
 
 /* Waits for something to read. Returns 0 or a PCAP_ERROR_. */
 static int
-wait_for_frames(pcap_t *p, bool more)
+wait_for_frames(pcap_t *p)
 {
 	struct pcap_ebpftls *handle = p->priv;
-	const struct timespec slack = { 0, SLACK_NS };
 	int marks;
 
 	if (handle->ended)
 		return 0;
-	/* frames too young to be sure that none is older */
-	if (more && !handle->nonblock) {
-		nanosleep(&slack, NULL);
-		return 0;
-	}
 	marks = ebpftls_wait_poll(&handle->wait, handle->nonblock ? 0 : -1);
 	if (marks < 0 && marks != -EINTR)
 		return fail_errno(p, marks, "epoll_wait");
@@ -527,7 +544,6 @@ static int
 ebpftls_read(pcap_t *p, int max, pcap_handler callback, u_char *user)
 {
 	struct pcap_ebpftls *handle = p->priv;
-	bool more;
 	int count;
 
 	if (pcap_ebpftls_ensure_started(p) != 0)
@@ -542,7 +558,12 @@ ebpftls_read(pcap_t *p, int max, pcap_handler callback, u_char *user)
 		if (error != 0)
 			return fail_errno(p, -error,
 					  "a savefile cannot be written");
-		count = read_rings(p, max, callback, user, &more);
+		if (handle->pausing && !handle->nonblock) {
+			count = wait_for_frames(p);
+			if (count != 0)
+				return count;
+		}
+		count = read_rings(p, max, callback, user);
 		if (p->break_loop) {
 			p->break_loop = 0;
 			return PCAP_ERROR_BREAK;
@@ -551,7 +572,7 @@ ebpftls_read(pcap_t *p, int max, pcap_handler callback, u_char *user)
 			return count;
 		if (had_ended)
 			return fail(p, &handle->end);
-		count = wait_for_frames(p, more);
+		count = wait_for_frames(p);
 		if (count != 0)
 			return count;
 		if (handle->nonblock && !handle->ended)
@@ -940,6 +961,7 @@ ebpftls_activate(pcap_t *p)
 				   p->opt.immediate != 0);
 	if (status != 0)
 		return fail_errno(p, status, "cannot make descriptors");
+	handle->pause = SLACK_NS;
 	if (handle->any && p->opt.promisc) {
 		p->opt.promisc = 0;
 		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
