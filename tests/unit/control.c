@@ -35,9 +35,10 @@ static const size_t sizes[] = {
 	[EBPFTLS_FILTER] = sizeof(struct ebpftls_filter_part),
 	[EBPFTLS_FILTER_ON] = sizeof(struct ebpftls_filter_on),
 	[EBPFTLS_FILTER_OFF] = sizeof(struct ebpftls_filter_off),
+	[EBPFTLS_LIBRARY] = sizeof(struct ebpftls_library),
 };
 
-#define LAST EBPFTLS_FILTER_OFF
+#define LAST EBPFTLS_LIBRARY
 
 #define TEXT(type, message, text)                                    \
 	{                                                            \
@@ -71,6 +72,7 @@ static const struct {
 	TEXT(EBPFTLS_FINDING, ebpftls_finding, text),
 	TEXT(EBPFTLS_FINDING, ebpftls_finding, remedy),
 	TEXT(EBPFTLS_FILTER_OFF, ebpftls_filter_off, text),
+	TEXT(EBPFTLS_LIBRARY, ebpftls_library, path),
 };
 
 #define ENDS (sizeof(ends) / sizeof(ends[0]))
