@@ -89,13 +89,13 @@ say(int sock, union ebpftls_any_message *message, enum ebpftls_message type)
 		die("send", strerror(-error));
 }
 
-/* The next message but GONE; of its descriptors the first, unless closed. */
+/* The next message; of its descriptors the first, or -1, unless closed. */
 static int
 hear(int sock, union ebpftls_any_message *message, int *fd)
 {
 	struct pollfd wait = { .fd = sock, .events = POLLIN };
 	int fds[EBPFTLS_RINGS_MAX], type;
-	size_t count;
+	size_t count, kept;
 
 	if (poll(&wait, 1, PATIENCE) <= 0)
 		die("the agent", "says nothing");
@@ -104,9 +104,10 @@ hear(int sock, union ebpftls_any_message *message, int *fd)
 		die("the agent", type < 0 ? strerror(-type) : "has gone");
 	if (type == EBPFTLS_ERROR)
 		die("the agent refuses", message->error.text);
-	ebpftls_control_close(fds + (fd != NULL), count - (fd != NULL));
+	kept = fd != NULL && count > 0;
+	ebpftls_control_close(fds + kept, count - kept);
 	if (fd != NULL)
-		*fd = count > 0 ? fds[0] : -1;
+		*fd = kept ? fds[0] : -1;
 	return type;
 }
 
@@ -141,7 +142,7 @@ take_secrets(int sock)
 	say(sock, &message, EBPFTLS_SECRETS);
 	do
 		type = hear(sock, &message, &fd);
-	while (type == EBPFTLS_GONE);
+	while (type != EBPFTLS_SECRETS_ON && type != EBPFTLS_SECRETS_OFF);
 	if (type == EBPFTLS_SECRETS_ON) {
 		fprintf(stderr, "keytap: ready, %u files, %u bytes, %d ms\n",
 			message.secrets_on.files, message.secrets_on.size,
