@@ -25,6 +25,8 @@ static const char *const built_in[] = {
 	"/usr/lib{,32,64,x32}",
 	"/usr/local/lib{,64}",
 	"/{,usr/,usr/local/}lib/*-linux-*",
+	/* where Debian has BoringSSL */
+	"/usr/lib/*-linux-*/android",
 };
 
 struct libraries {
