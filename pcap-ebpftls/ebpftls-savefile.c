@@ -161,6 +161,16 @@ table_add(const FILE *file, struct ebpftls_savefile *save)
 
 /* --- secrets ------------------------------------------------------------- */
 
+/* Behind all that is there; an ended file has no such place. */
+static void
+append_line(struct ebpftls_savefile *save, const char *line, size_t length)
+{
+	struct ebpftls_output *output = &save->output;
+
+	if (output->error == 0 && output->file != NULL)
+		ebpftls_output_secret(output, line, length, save->files->now);
+}
+
 static void
 put_line(struct ebpftls_savefile *save,
 	 const uint8_t random[EBPFTLS_RANDOM_SIZE], const char *line,
@@ -171,11 +181,9 @@ put_line(struct ebpftls_savefile *save,
 
 	if (output->error != 0)
 		return;
-	if (room != NULL &&
-	    ebpftls_output_fill_room(output, room, line, length))
-		return;
-	if (output->file != NULL)
-		ebpftls_output_secret(output, line, length, save->files->now);
+	if (room == NULL ||
+	    !ebpftls_output_fill_room(output, room, line, length))
+		append_line(save, line, length);
 }
 
 /* Whose line goes where. */
@@ -202,35 +210,36 @@ put_lines(struct ebpftls_savefile *save, const struct ebpftls_keys_entry *entry)
 
 /*
  * Who gave them, which is of use to people only: never at the cost of a room
- * for secrets.
+ * for secrets. One whose file is not known yet waits for the next secret.
  */
-static void
-put_giver(struct ebpftls_savefile *save, const struct ebpftls_keys_entry *entry,
-	  uint8_t which)
-{
-	struct ebpftls_output *output = &save->output;
-	char line[EBPFTLS_GIVER_SIZE];
-	const size_t length =
-	    ebpftls_keys_giver(entry, which, save->files->libraries, line);
-
-	if (length > 0 && output->error == 0 && output->file != NULL)
-		ebpftls_output_secret(output, line, length, save->files->now);
-}
-
-/* One whose file is not known yet waits for the next secret. */
 static void
 name_givers(struct ebpftls_savefiles *files, struct ebpftls_keys_entry *entry)
 {
 	struct ebpftls_savefile *save;
 	char line[EBPFTLS_GIVER_SIZE];
+	size_t length;
 
-	while (entry->named < entry->givers &&
-	       ebpftls_keys_giver(entry, entry->named, files->libraries, line) >
-		   0) {
+	for (; entry->named < entry->givers; entry->named++) {
+		length = ebpftls_keys_giver(entry, entry->named,
+					    files->libraries, line);
+		if (length == 0)
+			return;
 		for (save = files->first; save != NULL; save = save->next)
-			put_giver(save, entry, entry->named);
-		entry->named++;
+			append_line(save, line, length);
 	}
+}
+
+/* The same again, for one file. */
+static void
+repeat_givers(struct ebpftls_savefile *save,
+	      const struct ebpftls_keys_entry *entry)
+{
+	char line[EBPFTLS_GIVER_SIZE];
+
+	for (uint8_t i = 0; i < entry->named; i++)
+		append_line(save, line,
+			    ebpftls_keys_giver(entry, i, save->files->libraries,
+					       line));
 }
 
 /* The first secrets of a connection go into all files at once. */
@@ -276,8 +285,7 @@ repeat(void *context, const uint8_t random[EBPFTLS_RANDOM_SIZE])
 		return;
 	}
 	put_lines(save, entry);
-	for (uint8_t i = 0; i < entry->named; i++)
-		put_giver(save, entry, i);
+	repeat_givers(save, entry);
 }
 
 /* --- the queue ----------------------------------------------------------- */
@@ -1031,7 +1039,7 @@ bool
 ebpftls_savefiles_secret(struct ebpftls_savefiles *files,
 			 const struct ebpftls_secret *secret, uint64_t now)
 {
-	struct ebpftls_keys_entry *entry = NULL;
+	struct ebpftls_keys_entry *entry;
 	struct ebpftls_savefile *save;
 	bool new;
 
