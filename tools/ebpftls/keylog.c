@@ -214,21 +214,18 @@ get_path(struct keylog *log, const struct line *word)
 	return path;
 }
 
-/* After "# ", and behind the secrets: the first of each process stays. */
+/* Behind the secrets: the first of each process stays. */
 static void
-add_giver(struct keylog *log, struct line line)
+add_giver(struct keylog *log, const uint8_t random[KEYLOG_RANDOM],
+	  struct line line)
 {
-	const struct line random_word = take_word(&line);
 	const struct line pid_word = take_word(&line);
 	struct line path_word = take_word(&line);
-	uint8_t random[KEYLOG_RANDOM];
 	struct entry *entry;
 	uint32_t pid;
 	int i = 0;
 
-	if (take_bytes(&random_word, random, sizeof(random)) !=
-		sizeof(random) ||
-	    !take_pid(pid_word, &pid) || !take_name(&path_word, "library="))
+	if (!take_pid(pid_word, &pid) || !take_name(&path_word, "library="))
 		return;
 	entry = ebpftls_table_find(&log->table, random);
 	if (entry == NULL)
@@ -242,26 +239,33 @@ add_giver(struct keylog *log, struct line line)
 }
 
 static void
-add_line(struct keylog *log, struct line line)
+add_secret(struct keylog *log, unsigned int label,
+	   const uint8_t random[KEYLOG_RANDOM], struct line line)
 {
-	const struct line name = take_word(&line);
-	const struct line rest = line;
-	const struct line random_word = take_word(&line);
 	const struct line secret_word = take_word(&line);
-	const unsigned int label = find_label(&name);
 	struct keylog_secret secret = { .size = 0 };
-	uint8_t random[KEYLOG_RANDOM];
 
-	if (name.end - name.at == 1 && *name.at == '#')
-		add_giver(log, rest);
-	if (label == LABELS ||
-	    take_bytes(&random_word, random, sizeof(random)) != sizeof(random))
-		return;
 	secret.size = (uint8_t)take_bytes(&secret_word, secret.bytes,
 					  sizeof(secret.bytes));
 	if (secret.size == 32 || secret.size == 48)
 		get(log, random)->secrets[label] = secret;
 	explicit_bzero(&secret, sizeof(secret));
+}
+
+static void
+add_line(struct keylog *log, struct line line)
+{
+	const struct line name = take_word(&line);
+	const struct line random_word = take_word(&line);
+	const unsigned int label = find_label(&name);
+	uint8_t random[KEYLOG_RANDOM];
+
+	if (take_bytes(&random_word, random, sizeof(random)) != sizeof(random))
+		return;
+	if (label < LABELS)
+		add_secret(log, label, random, line);
+	else if (name.end - name.at == 1 && *name.at == '#')
+		add_giver(log, random, line);
 }
 
 void
