@@ -70,14 +70,6 @@ tell(struct doctor *doctor, enum ebpftls_state state, const char *part,
 /* --- a program --------------------------------------------------------------
  */
 
-static const char *
-base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash != NULL ? slash + 1 : path;
-}
-
 /* As the shell finds it. */
 static bool
 find_program(const char *name, char path[PATH_MAX])
@@ -122,7 +114,7 @@ tell_foreign(struct doctor *doctor, const char *name, const char *program,
 	     const char *library)
 {
 	char remedy[TEXT_SIZE];
-	int length = (int)(base_name(doctor->own) - doctor->own - 1);
+	int length = (int)(basename(doctor->own) - doctor->own - 1);
 
 	if (doctor->own[0] == '\0')
 		snprintf(remedy, sizeof(remedy),
@@ -242,17 +234,17 @@ look_at_program(struct doctor *doctor, const char *name, bool must_be_there)
 	char path[PATH_MAX];
 
 	/* these let dumpcap capture */
-	if (strcmp(base_name(name), "tshark") == 0 ||
-	    strcmp(base_name(name), "wireshark") == 0)
+	if (strcmp(basename(name), "tshark") == 0 ||
+	    strcmp(basename(name), "wireshark") == 0)
 		name = "dumpcap";
 	if (find_program(name, path))
-		look_at_file(doctor, base_name(name), path);
+		look_at_file(doctor, basename(name), path);
 	else if (must_be_there)
-		tell(doctor, EBPFTLS_STATE_NO, base_name(name), "",
+		tell(doctor, EBPFTLS_STATE_NO, basename(name), "",
 		     "there is no such program in PATH");
 	else
 		return false;
-	return findings_worst(&doctor->findings, base_name(name)) !=
+	return findings_worst(&doctor->findings, basename(name)) !=
 	       EBPFTLS_STATE_NO;
 }
 

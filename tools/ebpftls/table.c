@@ -79,7 +79,7 @@ name_of(const char *path, const struct end *end)
 {
 	if (path == NULL)
 		return end->pid == END_NO_PROCESS ? "" : "?";
-	return strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+	return basename(path);
 }
 
 /*
