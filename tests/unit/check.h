@@ -61,6 +61,17 @@ check_bytes_at(const void *got, const void *want, size_t length,
 	return check_at(false, file, line, what);
 }
 
+/* Bytes from hexadecimal, up to what is none. Returns how many. */
+static inline size_t
+check_hex(uint8_t *to, const char *text)
+{
+	size_t count = 0;
+
+	while (sscanf(text + 2 * count, "%2hhx", to + count) == 1)
+		count++;
+	return count;
+}
+
 /* xorshift64* */
 static inline uint32_t
 check_random(uint32_t below)

@@ -53,16 +53,6 @@ label_of(const char *name)
 	return EBPFTLS_EXPORTER_SECRET;
 }
 
-static uint8_t
-parse_hexadecimal(uint8_t *to, const char *text)
-{
-	uint8_t count = 0;
-
-	while (sscanf(text + 2 * count, "%2hhx", to + count) == 1)
-		count++;
-	return count;
-}
-
 static void
 read_secrets(void)
 {
@@ -76,8 +66,8 @@ read_secrets(void)
 		    fscanf(file, "%63s %79s %119s", label, random, value) != 3)
 			abort();
 		to->label = label_of(label);
-		parse_hexadecimal(to->random, random);
-		to->length = parse_hexadecimal(to->secret, value);
+		check_hex(to->random, random);
+		to->length = (uint8_t)check_hex(to->secret, value);
 	}
 	fclose(file);
 }

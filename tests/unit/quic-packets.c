@@ -12,16 +12,6 @@
 
 static uint8_t room[PLAIN_MAX];
 
-static size_t
-parse(uint8_t *to, const char *hex)
-{
-	size_t count = 0;
-
-	while (sscanf(hex + 2 * count, "%2hhx", to + count) == 1)
-		count++;
-	return count;
-}
-
 struct sample {
 	uint32_t version;
 	const char *packet;
@@ -46,7 +36,7 @@ chacha20_keys(uint32_t version)
 {
 	uint8_t secret[32];
 
-	parse(secret, SECRET);
+	check_hex(secret, SECRET);
 	return packet_keys_new(suite_find(0x1303), secret, sizeof(secret),
 			       version);
 }
@@ -82,7 +72,7 @@ chacha20(void)
 
 	for (size_t i = 0; i < 2; i++) {
 		struct packet_keys *keys = chacha20_keys(shorts[i].version);
-		const size_t size = parse(bytes, shorts[i].packet);
+		const size_t size = check_hex(bytes, shorts[i].packet);
 
 		if (check(opens(keys, bytes, size, NUMBER, &content))) {
 			check(content.number == NUMBER);
@@ -107,7 +97,7 @@ numbers(void)
 	struct packet_keys *keys = chacha20_keys(EBPFTLS_QUIC_VERSION_1);
 	struct packet_content content;
 	uint8_t bytes[64];
-	const size_t size = parse(bytes, shorts[0].packet);
+	const size_t size = check_hex(bytes, shorts[0].packet);
 
 	for (size_t i = 0; i < sizeof(away) / sizeof(away[0]); i++)
 		if (!check(opens(keys, bytes, size,
@@ -126,7 +116,7 @@ others(void)
 	struct packet_keys *next = packet_keys_next(keys);
 	struct packet_content content;
 	uint8_t bytes[64];
-	const size_t size = parse(bytes, shorts[0].packet);
+	const size_t size = check_hex(bytes, shorts[0].packet);
 
 	check(next != NULL);
 	check(!opens(other, bytes, size, NUMBER, &content));
@@ -187,7 +177,7 @@ initial_keys(uint32_t version, bool from_server)
 	struct ebpftls_quic_origin origin = { .version = version };
 	uint8_t secret[EBPFTLS_SHA256_SIZE];
 
-	origin.cid_size = (uint8_t)parse(origin.cid, "8394c8f03e515708");
+	origin.cid_size = (uint8_t)check_hex(origin.cid, "8394c8f03e515708");
 	ebpftls_quic_initial_secret(&origin, from_server, secret);
 	return packet_keys_new(suite_find(0x1301), secret, sizeof(secret),
 			       version);
@@ -203,7 +193,7 @@ server_hello(void)
 		struct packet_keys *keys = initial_keys(version, true);
 		struct packet_keys *client = initial_keys(version, false);
 		const uint8_t *at = bytes;
-		uint32_t left = (uint32_t)parse(bytes, initials[i].packet);
+		uint32_t left = (uint32_t)check_hex(bytes, initials[i].packet);
 		struct pieces hello = { .front = 0 };
 		struct ebpftls_quic_packet packet;
 		struct packet_content content;

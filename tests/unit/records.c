@@ -12,16 +12,6 @@
 static uint8_t plain[PLAIN_MAX];
 static uint8_t type;
 
-static size_t
-parse(uint8_t *to, const char *text)
-{
-	size_t count = 0;
-
-	while (sscanf(text + 2 * count, "%2hhx", to + count) == 1)
-		count++;
-	return count;
-}
-
 /* --- TLS 1.3: RFC 8448, 3 ------------------------------------------------- */
 
 struct sample {
@@ -47,7 +37,7 @@ static struct record_keys *
 keys_of(const struct sample *sample)
 {
 	uint8_t secret[RECORD_SECRET_MAX];
-	const size_t size = parse(secret, sample->secret);
+	const size_t size = check_hex(secret, sample->secret);
 
 	return record_keys_13(suite_find(0x1301), secret, size);
 }
@@ -61,7 +51,7 @@ rfc_8448(void)
 		want[i] = i;
 	for (size_t i = 0; i < 2; i++) {
 		struct record_keys *keys = keys_of(&samples[i]);
-		const size_t size = parse(record, samples[i].record);
+		const size_t size = check_hex(record, samples[i].record);
 
 		if (check(keys != NULL) &&
 		    check(record_open(keys, samples[i].sequence, record, size,
@@ -80,7 +70,7 @@ other_13(void)
 	struct record_keys *other = keys_of(&samples[1]);
 	struct record_keys *next = record_keys_next(keys);
 	uint8_t record[256];
-	const size_t size = parse(record, samples[0].record);
+	const size_t size = check_hex(record, samples[0].record);
 
 	check(record_open(keys, 1, record, size, plain, &type) < 0);
 	check(record_open(other, 0, record, size, plain, &type) < 0);
@@ -149,12 +139,12 @@ next(FILE *file, struct recorded *to)
 		   &to->suite, &to->etm, &to->server, &to->sequence, master,
 		   client, server, record, &to->kind, content) != 10)
 		return false;
-	parse(to->master.secret, master);
-	parse(to->master.client_random, client);
-	parse(to->master.server_random, server);
+	check_hex(to->master.secret, master);
+	check_hex(to->master.client_random, client);
+	check_hex(to->master.server_random, server);
 	to->master.encrypt_then_mac = to->etm != 0;
-	to->size = parse(to->record, record);
-	to->content_size = parse(to->content, content);
+	to->size = check_hex(to->record, record);
+	to->content_size = check_hex(to->content, content);
 	return true;
 }
 
