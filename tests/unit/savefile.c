@@ -599,21 +599,30 @@ givers(void)
 	fclose(file);
 }
 
-/* No room is given away for it. */
-static void
-giver_of_late_secrets(void)
+/* One with a packet that has waited in vain for secrets, and one more. */
+static struct ebpftls_savefile *
+begin_late(FILE *file)
 {
-	FILE *file = fopen(path, "w");
 	struct ebpftls_savefile *save;
 
 	set_up();
-	files.libraries = (struct ebpftls_libraries *)&keys;
 	save = begin(file);
 	hello(save, 1);
 	needs(save, 1, 0x0c);
 	plain(save, 2);
 	now += HOLD;
 	ebpftls_savefiles_tick(&files, now);
+	return save;
+}
+
+/* No room is given away for it. */
+static void
+giver_of_late_secrets(void)
+{
+	FILE *file = fopen(path, "w");
+	struct ebpftls_savefile *save = begin_late(file);
+
+	files.libraries = (struct ebpftls_libraries *)&keys;
 	given(1, 2, 1);
 	given(1, 3, 1);
 	check(ebpftls_savefile_flush(save) == 0);
@@ -972,15 +981,8 @@ static void
 late_in_file(void)
 {
 	FILE *file = fopen(path, "w");
-	struct ebpftls_savefile *save;
+	struct ebpftls_savefile *save = begin_late(file);
 
-	set_up();
-	save = begin(file);
-	hello(save, 1);
-	needs(save, 1, 0x0c);
-	plain(save, 2);
-	now += HOLD;
-	ebpftls_savefiles_tick(&files, now);
 	secret(1, 2);
 	check(is_shape(file_shape(), "H I"));
 	check(ebpftls_savefile_flush(save) == 0);
