@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * The dynamic linker's folders: those that are built into it, and those of
- * ld.so.conf(5). Each is read once, by whatever names it goes.
+ * ld.so.conf(5); and one that programs name themselves. Each is read once, by
+ * whatever names it goes.
  */
 #define _GNU_SOURCE
 
@@ -25,7 +26,7 @@ static const char *const built_in[] = {
 	"/usr/lib{,32,64,x32}",
 	"/usr/local/lib{,64}",
 	"/{,usr/,usr/local/}lib/*-linux-*",
-	/* where Debian has BoringSSL */
+	/* not the linker's: where Debian has BoringSSL */
 	"/usr/lib/*-linux-*/android",
 };
 
