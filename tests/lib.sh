@@ -137,20 +137,20 @@ cgroup_enter()
 	echo $$ >"$cgroup/cgroup.procs"
 }
 
-cgroup_kill()
+# Only what is left is in it: this shell has gone.
+cgroup_end()
 {
 	local p
-	for p in $(cat "$cgroup/cgroup.procs"); do
-		[ "$p" = $$ ] || kill -9 "$p" 2>/dev/null
-	done
-	[ "$(wc -l <"$cgroup/cgroup.procs")" -le 2 ]
+	while read -r p; do
+		kill -9 "$p" 2>/dev/null
+	done <"$cgroup/cgroup.procs"
+	rmdir "$cgroup" 2>/dev/null
 }
 
 cgroup_leave()
 {
-	wait_for 5 cgroup_kill
 	echo $$ >"${cgroup%/*}/cgroup.procs"
-	wait_for 5 rmdir "$cgroup" 2>/dev/null
+	wait_for 5 cgroup_end
 }
 
 cgroup_enter
