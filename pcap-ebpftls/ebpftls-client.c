@@ -128,21 +128,6 @@ setting(const char *name, const char *otherwise)
 	return value != NULL ? value : otherwise;
 }
 
-/* Somebody else's agent has to be told where we are. */
-static int
-tell_service(struct ebpftls_reach *reach, int sock,
-	     struct ebpftls_failure *failure)
-{
-	reach->netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (reach->netns >= 0)
-		return sock;
-	close(sock);
-	return fail(failure, EBPFTLS_REASON_OTHER,
-		    "/proc/self/ns/net, which tells the ebpftls service where "
-		    "to capture: %s",
-		    strerror(errno));
-}
-
 int
 ebpftls_client_reach(struct ebpftls_reach *reach,
 		     struct ebpftls_failure *failure)
@@ -150,10 +135,9 @@ ebpftls_client_reach(struct ebpftls_reach *reach,
 	const char *service = setting("EBPFTLS_SOCKET", EBPFTLS_SOCKET_PATH);
 	int sock = connect_service(service);
 
-	*reach =
-	    (struct ebpftls_reach){ service, true, sock < 0 ? sock : 0, -1 };
+	*reach = (struct ebpftls_reach){ service, true, sock < 0 ? sock : 0 };
 	if (sock >= 0)
-		return tell_service(reach, sock, failure);
+		return sock;
 	if (geteuid() == 0) {
 		reach->path = setting("EBPFTLS_AGENT", EBPFTLS_AGENT_PATH);
 		reach->is_service = false;
@@ -328,15 +312,15 @@ take_rings(struct ebpftls_client *client, uint32_t expected,
 
 static int
 negotiate(struct ebpftls_client *client, const struct ebpftls_open *request,
-	  int netns, struct ebpftls_failure *failure)
+	  struct ebpftls_failure *failure)
 {
 	union ebpftls_any_message message = { .open = *request };
 	int fds[EBPFTLS_RINGS_MAX], type;
 	uint32_t expected;
 	size_t count;
 
-	type = ebpftls_control_send(client->sock, &message, EBPFTLS_OPEN,
-				    &netns, netns >= 0);
+	type =
+	    ebpftls_control_send(client->sock, &message, EBPFTLS_OPEN, NULL, 0);
 	/* an agent that refuses at once has said why before it closed */
 	if (type != 0 && type != -EPIPE)
 		return fail(failure, EBPFTLS_REASON_OTHER,
@@ -378,9 +362,7 @@ ebpftls_client_start(struct ebpftls_client *client,
 	client->sock = ebpftls_client_reach(&reach, failure);
 	if (client->sock < 0)
 		return -1;
-	result = negotiate(client, request, reach.netns, failure);
-	if (reach.netns >= 0)
-		close(reach.netns);
+	result = negotiate(client, request, failure);
 	if (result != 0)
 		release(client);
 	return result;

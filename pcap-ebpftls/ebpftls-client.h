@@ -48,7 +48,6 @@ struct ebpftls_reach {
 	const char *path; /* of the service's socket, or of the agent */
 	bool is_service;
 	int error; /* 0, or the negative errno of that */
-	int netns; /* descriptor that a service is to be sent, or -1 */
 };
 
 /*

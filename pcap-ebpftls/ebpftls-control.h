@@ -5,8 +5,8 @@
  * header that names version, type and size. A receiver refuses every message
  * whose three do not fit, and takes no string that is not terminated.
  *
- *	module -> agent   OPEN; to a service, with one descriptor: the network
- *	                  namespace that the program is in
+ *	module -> agent   OPEN, for the network namespace that the connection
+ *	                  was made in
  *	agent -> module   ERROR, and the end of the connection; or
  *	                  OPENED with the descriptors of the shared pages, then
  *	                  RINGS, as often as the perf descriptors need it;

@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -100,19 +102,41 @@ netns_try(void)
 	return -WEXITSTATUS(status);
 }
 
-int
-netns_enter_fd(int fd, struct failure *failure)
+/* Ends with what it was given. */
+static int
+enter(int fd, struct failure *failure)
 {
-	if (is_here(fd) || (setns(fd, CLONE_NEWNET) == 0 && mount_sys() == 0))
+	int error = 0;
+
+	if (!is_here(fd) && (setns(fd, CLONE_NEWNET) != 0 || mount_sys() != 0))
+		error = errno;
+	close(fd);
+	if (error == 0)
 		return 0;
 	return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
-		    "cannot enter the network namespace: %s", strerror(errno));
+		    "cannot enter the network namespace: %s", strerror(error));
+}
+
+/*
+ * What accept() makes of a Unix socket belongs to the namespace of the end that
+ * connected: the peer need not say where it is, and cannot.
+ */
+int
+netns_enter_peer(int sock, struct failure *failure)
+{
+	int fd = ioctl(sock, SIOCGSKNS);
+
+	if (fd >= 0)
+		return enter(fd, failure);
+	return fail_refused(failure, errno,
+			    "cannot tell in which network namespace to "
+			    "capture");
 }
 
 int
 netns_enter(const char *name, struct failure *failure)
 {
-	int fd, result;
+	int fd;
 
 	if (name[0] == '\0')
 		return 0;
@@ -129,7 +153,5 @@ netns_enter(const char *name, struct failure *failure)
 		return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
 			    "cannot open the network namespace '%s': %s", name,
 			    strerror(errno));
-	result = netns_enter_fd(fd, failure);
-	close(fd);
-	return result;
+	return enter(fd, failure);
 }

@@ -12,8 +12,8 @@
  */
 int netns_enter(const char *name, struct failure *failure);
 
-/* The same for one that is open already; it stays open. */
-int netns_enter_fd(int fd, struct failure *failure);
+/* The same for the one in which the other end of a connection was made. */
+int netns_enter_peer(int sock, struct failure *failure);
 
 /* Whether this process could do that: 0 or a negative errno. */
 int netns_try(void);

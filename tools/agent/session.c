@@ -47,7 +47,6 @@ struct session {
 	int sock;
 	struct peer peer;
 	struct ebpftls_caller caller; /* what the peer may be told */
-	int netns; /* the peer's, or -1: where this process is */
 	struct ebpftls_open request;
 	bool any;
 	struct link link; /* that the request names */
@@ -93,9 +92,7 @@ receive_request(struct session *session, struct failure *failure)
 	wait_no_longer(session->sock, REQUEST_WITHIN);
 	type = ebpftls_control_receive(session->sock, &message, fds, &count);
 	wait_no_longer(session->sock, 0);
-	if (type == EBPFTLS_OPEN && count == 1)
-		session->netns = fds[0];
-	else if (type > 0)
+	if (type > 0)
 		ebpftls_control_close(fds, count);
 	if (type != EBPFTLS_OPEN)
 		return fail(failure, EBPFTLS_REASON_OTHER,
@@ -115,7 +112,7 @@ receive_request(struct session *session, struct failure *failure)
 static int
 enter_namespace(struct session *session, struct failure *failure)
 {
-	if (session->netns >= 0 && netns_enter_fd(session->netns, failure) != 0)
+	if (netns_enter_peer(session->sock, failure) != 0)
 		return -1;
 	if (netns_enter(session->request.netns, failure) == 0)
 		return 0;
@@ -890,7 +887,6 @@ session_run(int sock, const struct session_options *options)
 {
 	struct session session = {
 		.sock = sock,
-		.netns = -1,
 		.cgroup = -1,
 		.attachments.clsact = options->clsact,
 		.links = -1,
@@ -910,8 +906,7 @@ session_run(int sock, const struct session_options *options)
 	capture_close(&session.capture);
 	owners_close(&session.owners);
 	ebpftls_control_close((int[]){ session.links, session.clock,
-				       session.packet, session.netns,
-				       session.cgroup },
-			      5);
+				       session.packet, session.cgroup },
+			      4);
 	return result;
 }

@@ -205,10 +205,7 @@ checkup(struct findings *findings, const struct ebpftls_device *device,
 	       sizeof(message.open.interface));
 	memcpy(message.open.netns, device->netns, sizeof(message.open.netns));
 	/* one that refuses at once has said why before it closed */
-	ebpftls_control_send(sock, &message, EBPFTLS_OPEN, &reach->netns,
-			     reach->netns >= 0);
+	ebpftls_control_send(sock, &message, EBPFTLS_OPEN, NULL, 0);
 	listen_to(findings, reach, device->interface, sock);
 	close(sock);
-	if (reach->netns >= 0)
-		close(reach->netns);
 }
