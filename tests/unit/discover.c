@@ -86,7 +86,8 @@ struct processes {
 static struct processes before; /* what a look at all sees */
 static struct processes news;	/* mmap records */
 static struct processes own;	/* of this process, when it is asked about */
-static bool lost;		/* some of those */
+static struct processes shelf;	/* what the linker's folders have */
+static bool lost;		/* some records */
 static int watching = -1;
 
 struct watch {
@@ -210,8 +211,10 @@ bool
 libraries_next(struct libraries *libraries, char path[PATH_MAX])
 {
 	(void)libraries;
-	(void)path;
-	return false;
+	if (shelf.count == 0)
+		return false;
+	strcpy(path, shelf.paths[--shelf.count]);
+	return true;
 }
 
 void
@@ -358,7 +361,7 @@ begin(void)
 	memset(hooked, 0, sizeof(hooked));
 	memset(off, 0, sizeof(off));
 	told[0] = '\0';
-	before.count = news.count = own.count = 0;
+	before.count = news.count = own.count = shelf.count = 0;
 	room = MOST;
 	return discover_start(NULL, &failure);
 }
@@ -429,6 +432,25 @@ small_before_large(void)
 	map(&news, "small");
 	work_until(discover, "small", true);
 	check(!is_hooked("large"));
+	work_until(discover, "large", true);
+	end(discover);
+}
+
+/* Of the linker's folders, unless somebody has it mapped. */
+static void
+does_not_wait_for_large_libraries(void)
+{
+	struct discover *discover = begin();
+
+	make("large", "slow", LARGE);
+	make("mapped", "slow", LARGE);
+	make("small", "", 4096);
+	map(&shelf, "small");
+	map(&shelf, "mapped");
+	map(&shelf, "large");
+	map(&before, "mapped");
+	work_until_settled(discover);
+	check(is_hooked("small") && is_hooked("mapped") && !is_hooked("large"));
 	work_until(discover, "large", true);
 	end(discover);
 }
@@ -677,6 +699,7 @@ main(void)
 	static const struct check_case cases[] = {
 		{ "hooks what is mapped", hooks_what_is_mapped },
 		{ "small files before large ones", small_before_large },
+		{ "large libraries later", does_not_wait_for_large_libraries },
 		{ "no descriptors for a while", no_descriptors_for_a_while },
 		{ "no processes for a while", no_processes_for_a_while },
 		{ "no scanner for a while", no_scanner_for_a_while },

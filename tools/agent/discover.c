@@ -5,6 +5,8 @@
  * are two lanes of such files, as what has just been mapped will soon shake
  * hands, while what was there at the start can wait for it; and three desks
  * at which files are scanned, so that small ones need not wait for large ones.
+ * Nobody waits for large libraries that nothing has mapped: there may be
+ * gigabytes of them.
  *
  * Whatever may have been missed, for whatever reason, makes it look at all
  * processes again, after a while that grows if that goes on.
@@ -106,6 +108,7 @@ struct discover {
 
 	struct lane urgent;
 	struct lane initial;
+	struct lane later;
 	struct desk desks[DESKS];
 	struct hung hung[HUNG_MAX];
 	size_t hung_next;
@@ -139,7 +142,7 @@ now(void)
 static void
 lane_open(struct lane *lane)
 {
-	lane->last = &lane->first;
+	*lane = (struct lane){ .last = &lane->first };
 }
 
 static bool
@@ -179,6 +182,14 @@ lane_get(struct lane *lane)
 		lane->last = &lane->first;
 	lane->count--;
 	return item;
+}
+
+/* To one that is empty, from one that is not. */
+static void
+lane_move(struct lane *to, struct lane *from)
+{
+	*to = *from;
+	lane_open(from);
 }
 
 static void
@@ -521,6 +532,14 @@ note(struct discover *discover, const struct opened *opened)
 	return cache_is_barren(discover->cache, &id) ? NULL : file;
 }
 
+static bool
+can_wait(const struct discover *discover, const struct item *item,
+	 const struct opened *opened)
+{
+	return item->library && !discover->settled &&
+	       opened->st.st_size >= LARGE;
+}
+
 /* Has the file hooked, now or later. Takes the descriptor. */
 static void
 begin(struct discover *discover, struct lane *lane, const struct item *item,
@@ -532,6 +551,11 @@ begin(struct discover *discover, struct lane *lane, const struct item *item,
 	if (file != NULL && opened->known) {
 		cache_met(discover->cache, &opened->st);
 		hook(discover, file, fd, &opened->result);
+	} else if (file != NULL && fd >= 0 &&
+		   can_wait(discover, item, opened)) {
+		file->again = true;
+		if (!lane_put(&discover->later, &item->mapping, true, 0))
+			look_again(discover);
 	} else if (file != NULL && fd >= 0) {
 		file->pending = desk_put(desk_for(discover, lane, &opened->st),
 					 fd, opened, alone, item->path);
@@ -790,6 +814,10 @@ rest(struct discover *discover)
 	if (!discover->settled)
 		cache_save(discover->cache);
 	discover->settled = true;
+	if (discover->later.first != NULL) {
+		lane_move(&discover->initial, &discover->later);
+		return true;
+	}
 	if (discover->lost)
 		return start_look(discover);
 	if (discover->full && give_back(discover)) {
@@ -930,6 +958,7 @@ discover_start(struct secrets *secrets, struct failure *failure)
 	discover->epoll = discover->more = discover->timer = -1;
 	lane_open(&discover->urgent);
 	lane_open(&discover->initial);
+	lane_open(&discover->later);
 	for (size_t i = 0; i < DESKS; i++)
 		discover->desks[i].last = &discover->desks[i].first;
 	/* first, so that nothing is missed between this and the inventory */
@@ -958,6 +987,7 @@ discover_close(struct discover *discover)
 	suspects_close(discover->suspects);
 	lane_close(&discover->urgent);
 	lane_close(&discover->initial);
+	lane_close(&discover->later);
 	if (discover->cache != NULL)
 		cache_save(discover->cache);
 	cache_close(discover->cache);

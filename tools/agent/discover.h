@@ -30,9 +30,9 @@ int discover_fd(const struct discover *discover);
 void discover_work(struct discover *discover);
 
 /*
- * Whether all that was mapped at the start, and all libraries in their
- * standard folders, have been dealt with, or 10 seconds have passed, in which
- * case that goes on; and how many files have hooks.
+ * Whether all that was mapped at the start, and all but very large libraries
+ * in their standard folders, have been dealt with, or 10 seconds have passed,
+ * in which case that goes on; and how many files have hooks.
  */
 bool discover_settled(const struct discover *discover);
 uint32_t discover_files(const struct discover *discover);
