@@ -202,6 +202,14 @@ ebpftls_wait_prepare(struct ebpftls_wait *wait, uint64_t now, bool got_frames,
 		ask_for_doorbell(wait);
 }
 
+bool
+ebpftls_wait_ready(const struct ebpftls_wait *wait)
+{
+	struct epoll_event event;
+
+	return wait->kicked || epoll_wait(wait->epoll, &event, 1, 0) > 0;
+}
+
 int
 ebpftls_wait_poll(struct ebpftls_wait *wait, int timeout_ms)
 {

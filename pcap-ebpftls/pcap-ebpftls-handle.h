@@ -68,6 +68,7 @@ struct pcap_ebpftls {
 	bool started;
 	bool ended;
 	bool nonblock;
+	bool selects;	   /* the application may */
 	uint64_t rejected; /* frames that did not pass here */
 	uint64_t if_drops; /* the interface's, when the capture began */
 

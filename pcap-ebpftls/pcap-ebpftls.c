@@ -540,14 +540,36 @@ wait_for_frames(pcap_t *p)
 	return 0;
 }
 
+void
+ebpftls_selects(pcap_t *p)
+{
+	struct pcap_ebpftls *handle = p->priv;
+
+	if (pcap_ebpftls_is(p))
+		__atomic_store_n(&handle->selects, true, __ATOMIC_RELAXED);
+}
+
+/*
+ * Has select() said that there is something to read? It may have been something
+ * else than a packet.
+ */
+static bool
+is_told(const struct pcap_ebpftls *handle)
+{
+	return __atomic_load_n(&handle->selects, __ATOMIC_RELAXED) &&
+	       ebpftls_wait_ready(&handle->wait);
+}
+
 static int
 ebpftls_read(pcap_t *p, int max, pcap_handler callback, u_char *user)
 {
 	struct pcap_ebpftls *handle = p->priv;
+	bool told;
 	int count;
 
 	if (pcap_ebpftls_ensure_started(p) != 0)
 		return PCAP_ERROR;
+	told = is_told(handle);
 	if (PACKET_COUNT_IS_UNLIMITED(max))
 		max = INT_MAX;
 	for (;;) {
@@ -558,7 +580,7 @@ ebpftls_read(pcap_t *p, int max, pcap_handler callback, u_char *user)
 		if (error != 0)
 			return fail_errno(p, -error,
 					  "a savefile cannot be written");
-		if (handle->pausing && !handle->nonblock) {
+		if (handle->pausing && !handle->nonblock && !told) {
 			count = wait_for_frames(p);
 			if (count != 0)
 				return count;
@@ -572,6 +594,9 @@ ebpftls_read(pcap_t *p, int max, pcap_handler callback, u_char *user)
 			return count;
 		if (had_ended)
 			return fail(p, &handle->end);
+		/* who has others to look after does not wait here */
+		if (told && !handle->ended)
+			return 0;
 		count = wait_for_frames(p);
 		if (count != 0)
 			return count;

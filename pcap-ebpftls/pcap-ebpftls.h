@@ -5,6 +5,9 @@
 int ebpftls_findalldevs(pcap_if_list_t *devlistp, char *err_str);
 pcap_t *ebpftls_create(const char *device, char *ebuf, int *is_ours);
 
+/* For pcap.c: the application asks for the descriptor to select() on. */
+void ebpftls_selects(pcap_t *p);
+
 /*
  * For gencode.c: the link type for which filters of the handle are compiled.
  * It is the handle's own, but for PKTAP, where filters see the packet behind

@@ -347,6 +347,64 @@ idle_sleeps(void)
 	}
 }
 
+/* The reader goes round its loop this often, although nothing comes. */
+struct rounds {
+	pcap_t *p;
+	unsigned count;
+	int end;
+};
+
+static void *
+select_and_read(void *arg)
+{
+	struct rounds *r = arg;
+	struct seen s = { 0 };
+
+	while (!__atomic_load_n(&r->end, __ATOMIC_RELAXED)) {
+		if (by_select(pcap_get_selectable_fd(r->p), 50))
+			pcap_dispatch(r->p, 1, see, (u_char *)&s);
+		__atomic_add_fetch(&r->count, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static unsigned
+rounds_of(struct rounds *r)
+{
+	return __atomic_load_n(&r->count, __ATOMIC_RELAXED);
+}
+
+/* What made select() return may be something else than a packet. */
+static void
+select_then_read(void)
+{
+	struct rounds r;
+	pthread_t t;
+	unsigned i, before;
+
+	path_open(IN4);
+	for (i = 0; i < MODES; i++) {
+		if (waits_for_full_block(&modes[i]))
+			continue;
+		r = (struct rounds){ .count = 0 };
+		r.p = open_dev(dev(IF_A), .timeout = modes[i].timeout,
+			       .immediate = modes[i].immediate, .blocking = 1,
+			       .filter = "udp");
+		thread_start(&t, select_and_read, &r);
+		send_many(IN4, 0, 5);
+		/* the timeout of the longest passes twice */
+		pause_ms(2500);
+		before = rounds_of(&r);
+		wait_for(rounds_of(&r) > before + 2, 3000);
+		require(rounds_of(&r) > before + 2,
+			"timeout %d, immediate %d: blocked after select()",
+			modes[i].timeout, modes[i].immediate);
+		r.end = 1;
+		thread_join(t, "reader");
+		pcap_close(r.p);
+	}
+}
+
 static const struct api_case cases[] = {
 	{ "select-readable", select_readable, BOTH },
 	{ "poll-readable", poll_readable, BOTH },
@@ -356,6 +414,7 @@ static const struct api_case cases[] = {
 	{ "quiet-when-drained", quiet_when_drained, BOTH },
 	{ "looking-takes-nothing", looking_takes_nothing, BOTH },
 	{ "select-loop", select_loop, BOTH },
+	{ "select-then-read", select_then_read, BOTH },
 	{ "idle-sleeps", idle_sleeps, BOTH },
 	{ NULL, NULL, 0 },
 };
