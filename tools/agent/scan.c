@@ -182,7 +182,7 @@ hook_gnutls_prf(struct scan *scan)
 	const uint8_t *arguments = scan->use->arguments;
 	struct ebpftls_hook *hook;
 
-	if (function == 0)
+	if (function == 0 || !scan_elf_is_code(&scan->elf, function))
 		return;
 	scan_labels_find_text(&scan->expansions, &scan->elf, KEY_EXPANSION,
 			      EBPFTLS_CLIENT_RANDOM);
