@@ -8,11 +8,14 @@
 #define CHECK_H
 
 #include <dirent.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct check_case {
 	const char *name;
@@ -89,6 +92,34 @@ check_skip(const char *why)
 {
 	printf("SKIP %s: %s\n", check_name, why);
 	check_skipped = true;
+}
+
+/* The youngest child of this process; 0: none, or the kernel does not tell. */
+static inline pid_t
+check_child(void)
+{
+	char path[64];
+	int pid = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	file = fopen(path, "r");
+	if (file == NULL)
+		return 0;
+	while (fscanf(file, "%d", &pid) == 1)
+		;
+	fclose(file);
+	return pid;
+}
+
+/* Ends a child, which remains to be waited for. */
+static inline void
+check_kill(pid_t pid)
+{
+	siginfo_t info;
+
+	kill(pid, SIGKILL);
+	waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
 }
 
 /* How many descriptors this process has. */

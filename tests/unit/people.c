@@ -411,39 +411,24 @@ loses_its_patience(void)
 	end();
 }
 
-/* The reader, as the only child; 0: none. */
-static pid_t
-find_child(void)
-{
-	char path[64];
-	int pid = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
-	file = fopen(path, "r");
-	if (file == NULL)
-		return 0;
-	if (fscanf(file, "%d", &pid) != 1)
-		pid = 0;
-	fclose(file);
-	return pid;
-}
-
 static void
 replaces_the_reader(void)
 {
+	struct pollfd idle = { .events = POLLIN };
 	pid_t reader;
 
 	if (!begin())
 		return;
+	idle.fd = people_fd(people);
 	make_process(1);
 	saw_pid(1);
 	check(next().pid == 1);
-	reader = find_child();
+	reader = check_child();
 	if (reader == 0) {
 		check_skip("this kernel does not tell of children");
 	} else {
-		kill(reader, SIGKILL);
+		check_kill(reader);
+		check(poll(&idle, 1, 0) == 0);
 		for (uint32_t pid = 2; pid <= 4; pid++) {
 			make_process(pid);
 			saw_pid(pid);
@@ -456,11 +441,23 @@ replaces_the_reader(void)
 	end();
 }
 
+static bool
+has_only_its_socket(pid_t pid)
+{
+	char path[64];
+
+	for (int fd = 1; fd < 20; fd++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+		if (access(path, F_OK) == 0)
+			return false;
+	}
+	return true;
+}
+
 /* What the reader must not keep, if it cannot end. */
 static void
 reader_holds_nothing(void)
 {
-	char path[64];
 	pid_t reader;
 
 	if (!begin())
@@ -468,13 +465,14 @@ reader_holds_nothing(void)
 	make_process(1);
 	saw_pid(1);
 	check(next().pid == 1);
-	reader = find_child();
-	for (int i = 1; reader != 0 && i < 20; i++) {
-		snprintf(path, sizeof(path), "/proc/%d/fd/%d", reader, i);
-		check(access(path, F_OK) != 0);
-	}
+	reader = check_child();
+	/* it closes the process's folder after it has answered */
+	for (int i = 0; i < 5000 && !has_only_its_socket(reader); i++)
+		poll(NULL, 0, 1);
 	if (reader == 0)
 		check_skip("this kernel does not tell of children");
+	else
+		check(has_only_its_socket(reader));
 	end();
 }
 

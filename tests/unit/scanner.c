@@ -123,6 +123,28 @@ survives(const char *order, const char *why)
 	check(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
 }
 
+/* Nobody waits for an answer then. */
+static void
+may_die_idle(void)
+{
+	struct scanner *scanner = scanner_open();
+	struct pollfd idle = { scanner_fd(scanner), POLLIN, 0 };
+	struct scan_result result;
+	pid_t pid;
+
+	check(ask(scanner, "x", &result) == SCANNER_DONE);
+	pid = check_child();
+	if (pid == 0) {
+		check_skip("this kernel does not tell of children");
+	} else {
+		check_kill(pid);
+		check(poll(&idle, 1, 0) == 0);
+		check(ask(scanner, "xx", &result) == SCANNER_DONE);
+		check(result.labels == 2);
+	}
+	scanner_close(scanner);
+}
+
 static void
 survives_a_death(void)
 {
@@ -226,6 +248,7 @@ main(void)
 	static const struct check_case cases[] = {
 		{ "answers", answers },
 		{ "a file that kills it", survives_a_death },
+		{ "death without work", may_die_idle },
 		{ "a file without an end", stops_what_takes_too_long },
 		{ "a result that cannot be", believes_no_lie },
 		{ "no powers", is_powerless },

@@ -176,14 +176,21 @@ scanner_fd(const struct scanner *scanner)
 static void
 start(struct scanner *scanner)
 {
-	struct epoll_event event = { .events = EPOLLIN };
 	pid_t parent = getpid();
 
 	scanner->sock = child_start(&scanner->pid, be_scanner, &parent);
-	if (scanner->sock < 0)
-		return;
-	fcntl(scanner->sock, F_SETFL, O_NONBLOCK);
-	epoll_ctl(scanner->epoll, EPOLL_CTL_ADD, scanner->sock, &event);
+	if (scanner->sock >= 0)
+		fcntl(scanner->sock, F_SETFL, O_NONBLOCK);
+}
+
+/* Only while there is an answer to come: who is idle may die, and stay so. */
+static void
+listen_to(const struct scanner *scanner, bool on)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	epoll_ctl(scanner->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
+		  scanner->sock, &event);
 }
 
 static void
@@ -219,6 +226,7 @@ scanner_submit(struct scanner *scanner, int fd, bool alone)
 		set_timer(scanner, 1);
 		return;
 	}
+	listen_to(scanner, true);
 	scanner->since = clock_read(CLOCK_MONOTONIC);
 	scanner->used = cpu_time(scanner);
 	set_timer(scanner, WORK_MAX);
@@ -257,6 +265,8 @@ scanner_take(struct scanner *scanner, struct scan_result *result)
 		set_timer(scanner, 0);
 		if (scanner->alone)
 			stop(scanner);
+		else
+			listen_to(scanner, false);
 		return SCANNER_DONE;
 	}
 	if (size >= 0 || (errno != EAGAIN && errno != EINTR))
