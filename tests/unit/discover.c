@@ -455,6 +455,27 @@ does_not_wait_for_large_libraries(void)
 	end(discover);
 }
 
+/* What was missed may have been mapped by who shakes hands now. */
+static void
+looks_again_before_them(void)
+{
+	struct discover *discover = begin();
+
+	make("large", "slow", LARGE);
+	make("larger", "slow", LARGE);
+	make("missed", "", 4096);
+	map(&shelf, "large");
+	map(&shelf, "larger");
+	work_until_settled(discover);
+	map(&before, "missed");
+	lost = true;
+	work_until(discover, "missed", true);
+	check(!is_hooked("large") || !is_hooked("larger"));
+	work_until(discover, "large", true);
+	work_until(discover, "larger", true);
+	end(discover);
+}
+
 static void
 no_descriptors_for_a_while(void)
 {
@@ -700,6 +721,7 @@ main(void)
 		{ "hooks what is mapped", hooks_what_is_mapped },
 		{ "small files before large ones", small_before_large },
 		{ "large libraries later", does_not_wait_for_large_libraries },
+		{ "a look before those", looks_again_before_them },
 		{ "no descriptors for a while", no_descriptors_for_a_while },
 		{ "no processes for a while", no_processes_for_a_while },
 		{ "no scanner for a while", no_scanner_for_a_while },

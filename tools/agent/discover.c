@@ -2,7 +2,7 @@
 /*
  * From mappings and libraries to hooks. Each file goes one way: who maps it
  * is known, it is opened, looked up, scanned if need be, and hooked. There
- * are two lanes of such files, as what has just been mapped will soon shake
+ * are lanes of such files, as what has just been mapped will soon shake
  * hands, while what was there at the start can wait for it; and three desks
  * at which files are scanned, so that small ones need not wait for large ones.
  * Nobody waits for large libraries that nothing has mapped: there may be
@@ -108,7 +108,7 @@ struct discover {
 
 	struct lane urgent;
 	struct lane initial;
-	struct lane later;
+	struct lane later; /* one by one */
 	struct desk desks[DESKS];
 	struct hung hung[HUNG_MAX];
 	size_t hung_next;
@@ -119,6 +119,7 @@ struct discover {
 	size_t known; /* paths of the cache */
 	int64_t start;
 	bool settled;
+	bool saved; /* what was found up to now: the cache */
 	bool initials_turn;
 	bool lost;	   /* something: look at all again */
 	bool room;	   /* some have been */
@@ -145,6 +146,15 @@ lane_open(struct lane *lane)
 	*lane = (struct lane){ .last = &lane->first };
 }
 
+static void
+lane_add(struct lane *lane, struct item *item)
+{
+	item->next = NULL;
+	*lane->last = item;
+	lane->last = &item->next;
+	lane->count++;
+}
+
 static bool
 lane_put(struct lane *lane, const struct mapping *mapping, bool library,
 	 uint32_t ticket)
@@ -157,15 +167,12 @@ lane_put(struct lane *lane, const struct mapping *mapping, bool library,
 	item = malloc(sizeof(*item) + length);
 	if (item == NULL)
 		return false;
-	item->next = NULL;
 	item->mapping = *mapping;
 	item->library = library;
 	item->ticket = ticket;
 	memcpy(item->path, mapping->path, length);
 	item->mapping.path = item->path;
-	*lane->last = item;
-	lane->last = &item->next;
-	lane->count++;
+	lane_add(lane, item);
 	return true;
 }
 
@@ -182,14 +189,6 @@ lane_get(struct lane *lane)
 		lane->last = &lane->first;
 	lane->count--;
 	return item;
-}
-
-/* To one that is empty, from one that is not. */
-static void
-lane_move(struct lane *to, struct lane *from)
-{
-	*to = *from;
-	lane_open(from);
 }
 
 static void
@@ -299,8 +298,10 @@ hook(struct discover *discover, struct file *file, int fd,
 	file->attachment = attachment;
 	discover->hooked++;
 	/* the places are those of what was looked at, not of anything since */
-	if (!opener_stat(fd, &st) || !files_same(&st, &file->st))
+	if (!opener_stat(fd, &st) || !files_same(&st, &file->st)) {
 		unhook(discover, file);
+		look_again(discover);
+	}
 }
 
 static bool
@@ -811,15 +812,18 @@ advance_either(struct discover *discover)
 static bool
 rest(struct discover *discover)
 {
-	if (!discover->settled)
+	if (!discover->saved)
 		cache_save(discover->cache);
-	discover->settled = true;
+	discover->settled = discover->saved = true;
+	if (discover->lost && start_look(discover))
+		return true;
 	if (discover->later.first != NULL) {
-		lane_move(&discover->initial, &discover->later);
+		lane_add(&discover->initial, lane_get(&discover->later));
+		discover->saved = false;
 		return true;
 	}
 	if (discover->lost)
-		return start_look(discover);
+		return false;
 	if (discover->full && give_back(discover)) {
 		discover->room = true;
 		return true;
