@@ -202,27 +202,37 @@ ebpftls_wait_prepare(struct ebpftls_wait *wait, uint64_t now, bool got_frames,
 		ask_for_doorbell(wait);
 }
 
-bool
-ebpftls_wait_ready(const struct ebpftls_wait *wait)
+/* Returns how many descriptors are ready, or a negative errno. */
+static int
+look(struct ebpftls_wait *wait, int timeout_ms, uint32_t *marks)
 {
-	struct epoll_event event;
+	struct epoll_event events[EVENTS_MAX];
+	int count = epoll_wait(wait->epoll, events, EVENTS_MAX, timeout_ms);
 
-	return wait->kicked || epoll_wait(wait->epoll, &event, 1, 0) > 0;
+	*marks = 0;
+	if (count < 0)
+		return -errno;
+	for (int i = 0; i < count; i++)
+		*marks |= events[i].data.u32;
+	/* kicked by a pcap_breakloop() that has been seen to, or now will be */
+	if ((*marks & MARK_KICK) && !wait->kicked)
+		calm(wait);
+	return count;
+}
+
+bool
+ebpftls_wait_ready(struct ebpftls_wait *wait)
+{
+	uint32_t marks;
+
+	return wait->kicked || look(wait, 0, &marks) > 0;
 }
 
 int
 ebpftls_wait_poll(struct ebpftls_wait *wait, int timeout_ms)
 {
-	struct epoll_event events[EVENTS_MAX];
-	uint32_t marks = 0;
-	int count = epoll_wait(wait->epoll, events, EVENTS_MAX, timeout_ms);
+	uint32_t marks;
+	int count = look(wait, timeout_ms, &marks);
 
-	if (count < 0)
-		return -errno;
-	for (int i = 0; i < count; i++)
-		marks |= events[i].data.u32;
-	/* kicked by a pcap_breakloop() that has been seen to, or now will be */
-	if ((marks & MARK_KICK) && !wait->kicked)
-		calm(wait);
-	return (int)(marks & ~MARK_KICK);
+	return count < 0 ? count : (int)(marks & ~MARK_KICK);
 }

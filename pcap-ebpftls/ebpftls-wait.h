@@ -52,8 +52,8 @@ void ebpftls_wait_prepare(struct ebpftls_wait *wait, uint64_t now,
 /* Wakes at the monotonic time `due` too; UINT64_MAX: at no time. */
 void ebpftls_wait_until(struct ebpftls_wait *wait, uint64_t due);
 
-/* Whether the descriptor is readable. */
-bool ebpftls_wait_ready(const struct ebpftls_wait *wait);
+/* Whether the descriptor is readable, which a kick makes it only once. */
+bool ebpftls_wait_ready(struct ebpftls_wait *wait);
 
 /*
  * Waits for a wake-up, at most `timeout_ms`, for ever if that is negative.

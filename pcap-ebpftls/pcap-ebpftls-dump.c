@@ -115,15 +115,24 @@ pcap_ebpftls_hear(struct pcap_ebpftls *handle, struct ebpftls_failure *failure)
 	return result;
 }
 
+/* What ends the capture is the reader's to say. */
+static void
+overhear(struct pcap_ebpftls *handle)
+{
+	struct ebpftls_failure failure;
+
+	if (pcap_ebpftls_hear(handle, &failure) != 0)
+		ebpftls_wait_kick(&handle->wait);
+}
+
 /* Answers first: who has ended gave what is to be read after that. */
 static bool
 read_all(struct pcap_ebpftls *handle, uint64_t now)
 {
 	const uint32_t before = handle->answers;
-	struct ebpftls_failure ignored;
 	bool any;
 
-	pcap_ebpftls_hear(handle, &ignored);
+	overhear(handle);
 	any = read_secrets(handle, now);
 	return any || handle->answers != before;
 }
@@ -211,14 +220,13 @@ static void
 add_up(void *context, struct ebpftls_totals *totals)
 {
 	struct pcap_ebpftls *handle = context;
-	struct ebpftls_failure ignored;
 	struct pcap_stat stats;
 
 	pcap_ebpftls_stats(handle->pcap, &stats);
 	totals->received = stats.ps_recv;
 	totals->dropped = stats.ps_drop;
 	totals->if_dropped = stats.ps_ifdrop;
-	pcap_ebpftls_hear(handle, &ignored);
+	overhear(handle);
 	describe_end(handle, handle->comment, sizeof(handle->comment));
 	totals->comment = handle->comment[0] != '\0' ? handle->comment : NULL;
 }
@@ -346,8 +354,10 @@ get_ring(struct pcap_ebpftls *handle, struct ebpftls_failure *failure)
 	    ebpftls_client_secrets(&handle->client, &size, failure);
 	/* what was told meanwhile is not told again */
 	if (handle->client.gone &&
-	    ebpftls_client_check(&handle->client, &handle->end) != 0)
+	    ebpftls_client_check(&handle->client, &handle->end) != 0) {
 		handle->ended = true;
+		ebpftls_wait_kick(&handle->wait);
+	}
 	if (handle->secrets_fd < 0)
 		return -1;
 	error = ebpftls_secrets_map(&handle->secrets, handle->secrets_fd, size);

@@ -69,6 +69,7 @@ struct pcap_ebpftls {
 	bool ended;
 	bool nonblock;
 	bool selects;	   /* the application may */
+	bool got_frames;   /* in the last pass, wanted or not */
 	uint64_t rejected; /* frames that did not pass here */
 	uint64_t if_drops; /* the interface's, when the capture began */
 

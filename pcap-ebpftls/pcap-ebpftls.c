@@ -453,17 +453,16 @@ hear_agent(struct pcap_ebpftls *handle)
  * a wake-up. A ring that fills wakes before.
  */
 static void
-look_again(struct pcap_ebpftls *handle, uint64_t now, bool got_frames,
-	   bool young)
+look_again(struct pcap_ebpftls *handle, uint64_t now, bool young)
 {
 	uint64_t due = ebpftls_savefiles_due(&handle->savefiles);
 
-	handle->pause = got_frames ? 2 * handle->pause : SLACK_NS;
+	handle->pause = handle->got_frames ? 2 * handle->pause : SLACK_NS;
 	if (handle->pause > PAUSE_MAX_NS)
 		handle->pause = PAUSE_MAX_NS;
 	if (young && due > now + handle->pause)
 		due = now + handle->pause;
-	handle->pausing = young && got_frames;
+	handle->pausing = young && handle->got_frames;
 	ebpftls_wait_until(&handle->wait, due);
 }
 
@@ -481,13 +480,13 @@ read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user)
 	struct pcap_pkthdr header;
 	const u_char *bytes;
 	uint64_t now = pcap_ebpftls_monotonic();
-	bool got_frames = false;
 	bool left, stopped;
 	int count = 0;
 
 	ebpftls_clock_read(&handle->clock, &handle->pages.shared->clock);
 	note_drops(handle);
 	handle->current.bytes = NULL;
+	handle->got_frames = false;
 	/* what is known of processes is there before their packets */
 	hear_agent(handle);
 	/* those of servers are there before the packets that need them */
@@ -497,7 +496,7 @@ read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user)
 			    p->opt.immediate ? UINT64_MAX : now - SLACK_NS);
 	while (count < max && !p->break_loop &&
 	       (ring = ebpftls_order_next(order)) != NULL) {
-		got_frames = true;
+		handle->got_frames = true;
 		if (make_packet(p, ring, &header, &bytes)) {
 			pcap_ebpftls_journal(p, &header, bytes);
 			callback(user, &header, bytes);
@@ -515,8 +514,9 @@ read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user)
 	}
 	stopped = count == max || p->break_loop;
 	left = ebpftls_order_more(order);
-	look_again(handle, now, got_frames, left && !stopped);
-	ebpftls_wait_prepare(&handle->wait, now, got_frames, left && stopped);
+	look_again(handle, now, left && !stopped);
+	ebpftls_wait_prepare(&handle->wait, now, handle->got_frames,
+			     left && stopped);
 	/* what came before the doorbell was asked for does not ring it */
 	if (p->opt.immediate && ebpftls_order_more(order))
 		ebpftls_wait_prepare(&handle->wait, now, false, true);
@@ -549,27 +549,17 @@ ebpftls_selects(pcap_t *p)
 		__atomic_store_n(&handle->selects, true, __ATOMIC_RELAXED);
 }
 
-/*
- * Has select() said that there is something to read? It may have been something
- * else than a packet.
- */
-static bool
-is_told(const struct pcap_ebpftls *handle)
-{
-	return __atomic_load_n(&handle->selects, __ATOMIC_RELAXED) &&
-	       ebpftls_wait_ready(&handle->wait);
-}
-
 static int
 ebpftls_read(pcap_t *p, int max, pcap_handler callback, u_char *user)
 {
 	struct pcap_ebpftls *handle = p->priv;
+	bool selects = __atomic_load_n(&handle->selects, __ATOMIC_RELAXED);
 	bool told;
 	int count;
 
 	if (pcap_ebpftls_ensure_started(p) != 0)
 		return PCAP_ERROR;
-	told = is_told(handle);
+	told = selects && ebpftls_wait_ready(&handle->wait);
 	if (PACKET_COUNT_IS_UNLIMITED(max))
 		max = INT_MAX;
 	for (;;) {
@@ -594,8 +584,12 @@ ebpftls_read(pcap_t *p, int max, pcap_handler callback, u_char *user)
 			return count;
 		if (had_ended)
 			return fail(p, &handle->end);
-		/* who has others to look after does not wait here */
-		if (told && !handle->ended)
+		/*
+		 * select() may have said that there is something to read. That
+		 * was no packet, or none that passes, which nobody is told
+		 * twice: a ring tells of being filled only once.
+		 */
+		if ((told || (selects && handle->got_frames)) && !handle->ended)
 			return 0;
 		count = wait_for_frames(p);
 		if (count != 0)

@@ -72,6 +72,14 @@ open_mode(const struct mode *m)
 			.filter = "udp");
 }
 
+static pcap_t *
+open_mode_blocking(const struct mode *m)
+{
+	return open_dev(dev(IF_A), .timeout = m->timeout,
+			.immediate = m->immediate, .snaplen = 2000,
+			.blocking = 1, .filter = "udp");
+}
+
 static void
 traffic_for(const struct mode *m)
 {
@@ -374,34 +382,74 @@ rounds_of(struct rounds *r)
 	return __atomic_load_n(&r->count, __ATOMIC_RELAXED);
 }
 
-/* What made select() return may be something else than a packet. */
+static void
+goes_round(const struct mode *m, pcap_direction_t direction, unsigned packets)
+{
+	struct rounds r = { .count = 0 };
+	unsigned before, i;
+	pthread_t t;
+
+	r.p = open_mode_blocking(m);
+	require(pcap_setdirection(r.p, direction) == 0, "setdirection: %s",
+		pcap_geterr(r.p));
+	thread_start(&t, select_and_read, &r);
+	for (i = 0; i < packets; i++)
+		send_len(IN4, i, 1400);
+	/* the timeout of the longest passes twice */
+	pause_ms(2500);
+	before = rounds_of(&r);
+	wait_for(rounds_of(&r) > before + 2, 3000);
+	require(rounds_of(&r) > before + 2,
+		"timeout %d, immediate %d, %u packets: blocked after select()",
+		m->timeout, m->immediate, packets);
+	r.end = 1;
+	thread_join(t, "reader");
+	pcap_close(r.p);
+}
+
+/*
+ * What made select() return may be something else than a packet, or packets of
+ * which none is wanted: so many that they fill a block before its timeout.
+ */
 static void
 select_then_read(void)
 {
-	struct rounds r;
-	pthread_t t;
-	unsigned i, before;
+	unsigned i;
 
 	path_open(IN4);
 	for (i = 0; i < MODES; i++) {
 		if (waits_for_full_block(&modes[i]))
 			continue;
-		r = (struct rounds){ .count = 0 };
-		r.p = open_dev(dev(IF_A), .timeout = modes[i].timeout,
-			       .immediate = modes[i].immediate, .blocking = 1,
-			       .filter = "udp");
-		thread_start(&t, select_and_read, &r);
-		send_many(IN4, 0, 5);
-		/* the timeout of the longest passes twice */
-		pause_ms(2500);
-		before = rounds_of(&r);
-		wait_for(rounds_of(&r) > before + 2, 3000);
-		require(rounds_of(&r) > before + 2,
-			"timeout %d, immediate %d: blocked after select()",
-			modes[i].timeout, modes[i].immediate);
-		r.end = 1;
-		thread_join(t, "reader");
-		pcap_close(r.p);
+		goes_round(&modes[i], PCAP_D_INOUT, 5);
+		goes_round(&modes[i], PCAP_D_OUT, 5000);
+	}
+}
+
+/* It was to end a read, and has. */
+static void
+breakloop_is_over(void)
+{
+	struct seen s = { 0 };
+	unsigned long before;
+	unsigned i, n;
+	pcap_t *p;
+
+	for (i = 0; i < MODES; i++) {
+		p = open_dev(dev(IF_A), .timeout = modes[i].timeout,
+			     .immediate = modes[i].immediate, .blocking = 1,
+			     .filter = "udp port 9");
+		require(pcap_get_selectable_fd(p) >= 0, "no descriptor");
+		pcap_breakloop(p);
+		require(pcap_dispatch(p, -1, see, (u_char *)&s) ==
+			    PCAP_ERROR_BREAK,
+			"the loop was not broken");
+		before = traffic(IF_A);
+		n = idle_wakeups(p, by_select, pcap_get_selectable_fd, &s);
+		require(n <= 5 + traffic(IF_A) - before,
+			"timeout %d, immediate %d: %u times readable after "
+			"pcap_breakloop()",
+			modes[i].timeout, modes[i].immediate, n);
+		pcap_close(p);
 	}
 }
 
@@ -415,6 +463,7 @@ static const struct api_case cases[] = {
 	{ "looking-takes-nothing", looking_takes_nothing, BOTH },
 	{ "select-loop", select_loop, BOTH },
 	{ "select-then-read", select_then_read, BOTH },
+	{ "breakloop-is-over", breakloop_is_over, BOTH },
 	{ "idle-sleeps", idle_sleeps, BOTH },
 	{ NULL, NULL, 0 },
 };
