@@ -553,7 +553,8 @@ static int
 ebpftls_read(pcap_t *p, int max, pcap_handler callback, u_char *user)
 {
 	struct pcap_ebpftls *handle = p->priv;
-	bool selects = __atomic_load_n(&handle->selects, __ATOMIC_RELAXED);
+	bool selects = !handle->nonblock &&
+		       __atomic_load_n(&handle->selects, __ATOMIC_RELAXED);
 	bool told;
 	int count;
 

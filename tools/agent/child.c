@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -139,4 +140,14 @@ child_receive(int sock, void *data, size_t size, int *fd)
 	if (packet.msg_controllen >= CMSG_LEN(sizeof(int)))
 		memcpy(fd, CMSG_DATA(&control.header), sizeof(*fd));
 	return got;
+}
+
+void
+child_listen(int epoll, int sock, bool on)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	if (sock >= 0)
+		epoll_ctl(epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, sock,
+			  &event);
 }

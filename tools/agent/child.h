@@ -29,4 +29,10 @@ bool child_send(int sock, const void *data, size_t size, int fd);
  */
 ssize_t child_receive(int sock, void *data, size_t size, int *fd);
 
+/*
+ * Has its answers wake, or not: only while there is one to come, as who is idle
+ * may die, and its socket be readable for ever. Without a socket, nothing.
+ */
+void child_listen(int epoll, int sock, bool on);
+
 #endif

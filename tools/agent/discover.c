@@ -553,10 +553,9 @@ begin(struct discover *discover, struct lane *lane, const struct item *item,
 		cache_met(discover->cache, &opened->st);
 		hook(discover, file, fd, &opened->result);
 	} else if (file != NULL && fd >= 0 &&
-		   can_wait(discover, item, opened)) {
+		   can_wait(discover, item, opened) &&
+		   lane_put(&discover->later, &item->mapping, true, 0)) {
 		file->again = true;
-		if (!lane_put(&discover->later, &item->mapping, true, 0))
-			look_again(discover);
 	} else if (file != NULL && fd >= 0) {
 		file->pending = desk_put(desk_for(discover, lane, &opened->st),
 					 fd, opened, alone, item->path);

@@ -167,17 +167,6 @@ start(struct reader *reader)
 		    child_start(&reader->pid, be_reader, &reader->peer);
 }
 
-/* Only while there is an answer to come: who is idle may die, and stay so. */
-static void
-listen_to(const struct reader *reader, bool on)
-{
-	struct epoll_event event = { .events = EPOLLIN };
-
-	if (reader->sock >= 0)
-		epoll_ctl(reader->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
-			  reader->sock, &event);
-}
-
 /* There was a place when it was started, and it is the only one since. */
 static void
 stop(struct reader *reader)
@@ -202,7 +191,7 @@ reader_submit(struct reader *reader, const struct ebpftls_newcomer *who,
 	if (reader->sock >= 0 &&
 	    !child_send(reader->sock, who, sizeof(*who), folder))
 		stop(reader);
-	listen_to(reader, true);
+	child_listen(reader->epoll, reader->sock, true);
 	set_timer(reader, reader->sock < 0 ? 1 : reader->patience * 1000000L);
 }
 
@@ -249,7 +238,7 @@ reader_take(struct reader *reader, struct ebpftls_process *facts)
 		reader->patience++;
 	if (!done && reader->sock >= 0 && !is_late(reader))
 		return false;
-	listen_to(reader, false);
+	child_listen(reader->epoll, reader->sock, false);
 	set_timer(reader, 0);
 	*facts = reader->facts;
 	return true;

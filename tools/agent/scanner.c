@@ -183,16 +183,6 @@ start(struct scanner *scanner)
 		fcntl(scanner->sock, F_SETFL, O_NONBLOCK);
 }
 
-/* Only while there is an answer to come: who is idle may die, and stay so. */
-static void
-listen_to(const struct scanner *scanner, bool on)
-{
-	struct epoll_event event = { .events = EPOLLIN };
-
-	epoll_ctl(scanner->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
-		  scanner->sock, &event);
-}
-
 static void
 stop(struct scanner *scanner)
 {
@@ -226,7 +216,7 @@ scanner_submit(struct scanner *scanner, int fd, bool alone)
 		set_timer(scanner, 1);
 		return;
 	}
-	listen_to(scanner, true);
+	child_listen(scanner->epoll, scanner->sock, true);
 	scanner->since = clock_read(CLOCK_MONOTONIC);
 	scanner->used = cpu_time(scanner);
 	set_timer(scanner, WORK_MAX);
@@ -266,7 +256,7 @@ scanner_take(struct scanner *scanner, struct scan_result *result)
 		if (scanner->alone)
 			stop(scanner);
 		else
-			listen_to(scanner, false);
+			child_listen(scanner->epoll, scanner->sock, false);
 		return SCANNER_DONE;
 	}
 	if (size >= 0 || (errno != EAGAIN && errno != EINTR))
