@@ -47,6 +47,8 @@ struct flow {
 	uint8_t state;	/* enum state */
 	bool known;	/* `random` is */
 	bool early;	/* early data has been seen */
+	bool syn;	/* one came after it had begun, and says: */
+	uint32_t first; /* sequence number */
 	uint8_t random[EBPFTLS_RANDOM_SIZE];
 	struct ebpftls_end ends[2]; /* as the tuple's */
 	union {
@@ -307,23 +309,54 @@ is_other_hello(const struct flow *flow, const struct ebpftls_segment *segment)
 		      EBPFTLS_RANDOM_SIZE) != 0;
 }
 
+/*
+ * Whether another connection takes the place of this one: a SYN is answered.
+ * Others are stray or forged, and those at the ends go on (RFC 5961, 4).
+ */
+static bool
+is_opened_again(const struct ebpftls_segment *segment, struct flow *flow)
+{
+	if (!(segment->flags & EBPFTLS_TCP_SYN))
+		return false;
+	if (segment->flags & EBPFTLS_TCP_ACK)
+		return flow->syn && segment->acknowledged == flow->first;
+	flow->syn = true;
+	flow->first = segment->sequence;
+	return false;
+}
+
+/*
+ * Whether the connection ends with this segment, which has been followed. Of
+ * a FIN or RST that is out of turn nobody knows (RFC 5961, 3): what is over
+ * then all the same is dropped when it is too old.
+ */
+static bool
+is_end(const struct look *look, const struct flow *flow)
+{
+	const struct ebpftls_segment *segment = &look->segment;
+	const struct ebpftls_tls_stream *stream = &flow->streams[look->from];
+
+	return (segment->flags & (EBPFTLS_TCP_FIN | EBPFTLS_TCP_RST)) &&
+	       (!stream->started ||
+		segment->sequence + segment->len == stream->sequence);
+}
+
 static void
 look_at_tcp(struct look *look)
 {
 	const struct ebpftls_segment *segment = &look->segment;
-	const uint8_t flags = segment->flags;
-	const uint8_t ends = EBPFTLS_TCP_FIN | EBPFTLS_TCP_RST;
+	const uint8_t signs =
+	    EBPFTLS_TCP_FIN | EBPFTLS_TCP_RST | EBPFTLS_TCP_SYN;
 	bool begins = ebpftls_tls_begins(segment->payload, segment->caplen);
 	bool is_data = ebpftls_tls_is_data(segment->payload, segment->caplen);
 	struct flow *flow;
 
 	if (!begins && !is_data &&
 	    (!may_have_flow(look) ||
-	     (segment->len == 0 && !(flags & (ends | EBPFTLS_TCP_SYN)))))
+	     (segment->len == 0 && !(segment->flags & signs))))
 		return;
 	flow = find_flow(look);
-	if (flow != NULL && (flags & EBPFTLS_TCP_SYN) &&
-	    !(flags & EBPFTLS_TCP_ACK)) {
+	if (flow != NULL && is_opened_again(segment, flow)) {
 		drop(look->flows, flow);
 		flow = NULL;
 	}
@@ -335,7 +368,7 @@ look_at_tcp(struct look *look)
 		return;
 	}
 	follow_tls(look, flow);
-	if (flow->state == STATE_OVER || (flags & ends))
+	if (flow->state == STATE_OVER || is_end(look, flow))
 		drop(look->flows, flow);
 }
 

@@ -180,6 +180,22 @@ take(struct ebpftls_tls_stream *stream, const uint8_t *bytes, uint32_t count)
 	return seen;
 }
 
+/*
+ * Whether to let go by what comes behind a gap: the message that is awaited is
+ * in it, and so comes later. If the capture itself has lost the gap it never
+ * comes; then the message may begin here.
+ */
+static bool
+waits_for_gap(const struct ebpftls_tls_stream *stream, const uint8_t *bytes,
+	      uint32_t caplen)
+{
+	if (stream->awaited == 0 || stream->lost)
+		return false;
+	return caplen < HEADER_SIZE || bytes[0] != RECORD_HANDSHAKE ||
+	       !ebpftls_tls_is_header(bytes) ||
+	       (caplen > HEADER_SIZE && bytes[HEADER_SIZE] != stream->awaited);
+}
+
 /* Goes on at a segment that seems to begin with a record. */
 static bool
 find_again(struct ebpftls_tls_stream *stream, const uint8_t *bytes,
@@ -203,6 +219,8 @@ ebpftls_tls_segment(struct ebpftls_tls_stream *stream,
 	if (!stream->started) {
 		stream->started = true;
 	} else if (ahead < UINT32_MAX / 2) {
+		if (ahead > 0 && waits_for_gap(stream, bytes, caplen))
+			return 0;
 		skip(stream, ahead);
 	} else {
 		uint32_t again = -ahead;

@@ -411,6 +411,120 @@ holes(void)
 	stop();
 }
 
+/* The server's next segment comes `by` bytes before or behind its turn. */
+static unsigned int
+say_at(uint32_t by, const struct bytes *payload)
+{
+	const uint32_t turn = packets.sequence[SERVER];
+	unsigned int labels;
+
+	packets.sequence[SERVER] += by;
+	labels = say(SERVER, payload);
+	packets.sequence[SERVER] = turn;
+	return labels;
+}
+
+/* What came before it does not come again, and is another hole then. */
+static void
+overtaken_13(void)
+{
+	struct bytes hello = client_hello(), server = server_hello(0x1301);
+	struct bytes data = record(0x17, 900);
+	const uint32_t size = (uint32_t)server.size;
+
+	check(say(CLIENT, &hello) == 0);
+	check(say_at(size, &data) == 0);
+	check(say_at(size + 905, &data) == 0);
+	check(say(SERVER, &server) == HELLO_13);
+	packets.sequence[SERVER] += 2 * 905;
+	check(say(SERVER, &data) == 0);
+	check(say(CLIENT, &data) == BIT(CLIENT_TRAFFIC_SECRET_0));
+	check(open_flows() == 0);
+}
+
+static void
+overtaken_12(void)
+{
+	struct bytes hello = client_hello(), server = server_hello(0xc02f);
+	struct bytes certificate = record(0x16, 900), ccs = record(0x14, 1);
+
+	check(say(CLIENT, &hello) == 0);
+	check(say_at((uint32_t)server.size, &certificate) == 0);
+	check(say(SERVER, &server) == 0);
+	packets.sequence[SERVER] += 905;
+	check(say(SERVER, &ccs) == BIT(CLIENT_RANDOM));
+	check(open_flows() == 0);
+}
+
+/* The hole is amid the message. */
+static void
+overtaken_in_part(void)
+{
+	struct bytes hello = client_hello(), server = server_hello(0x1301);
+	struct bytes piece = part(&server, 0, 40), rest = part(&server, 90, 20);
+
+	check(say(CLIENT, &hello) == 0);
+	check(say(SERVER, &piece) == 0);
+	check(say_at(50, &rest) == 0);
+	piece = part(&server, 40, 50);
+	check(say(SERVER, &piece) == HELLO_13);
+}
+
+/* A ServerHello that is lost, or overtaken, comes behind what follows it. */
+static void
+overtaken(void)
+{
+	start();
+	overtaken_13();
+	packets_other();
+	overtaken_12();
+	packets_other();
+	overtaken_in_part();
+	stop();
+}
+
+static void
+overtaken_after_retry(void)
+{
+	struct bytes hello = client_hello(), again = hello_retry();
+	struct bytes server = server_hello(0x1302), data = record(0x17, 100);
+
+	check(say(CLIENT, &hello) == 0);
+	check(say(SERVER, &again) == 0);
+	check(say(CLIENT, &hello) == 0);
+	check(say_at((uint32_t)server.size, &data) == 0);
+	check(say(SERVER, &server) == HELLO_13);
+}
+
+/* By the capture itself: it never comes. */
+static void
+lost_retry(size_t size)
+{
+	struct bytes hello = client_hello(), again = hello_retry();
+	struct bytes server = server_hello(0x1302);
+	struct bytes piece = part(&server, 0, size);
+	unsigned int labels;
+
+	check(say(CLIENT, &hello) == 0);
+	packets.sequence[SERVER] += (uint32_t)again.size;
+	check(say(CLIENT, &hello) == 0);
+	labels = say(SERVER, &piece);
+	piece = part(&server, size, server.size);
+	check((labels | say(SERVER, &piece)) == HELLO_13);
+}
+
+static void
+retry_and_holes(void)
+{
+	start();
+	overtaken_after_retry();
+	packets_other();
+	lost_retry(5);
+	packets_other();
+	lost_retry(100);
+	stop();
+}
+
 /* Of a packet that was cut, what is not there is not looked at. */
 static void
 snaplen(void)
@@ -544,7 +658,7 @@ another_on_the_same_ports(void)
 static void
 ends(void)
 {
-	static const uint8_t flags[] = { 0x01, 0x04, 0x14, 0x11, 0x02 };
+	static const uint8_t flags[] = { 0x01, 0x04, 0x14, 0x11 };
 	struct bytes hello, none = { .size = 0 };
 
 	start();
@@ -560,6 +674,122 @@ ends(void)
 		packets.flags = 0x10;
 		packets_other_random();
 	}
+	stop();
+}
+
+/* A segment without payload, `by` bytes off its turn. */
+static void
+say_flags(enum side side, uint8_t flags, uint32_t by)
+{
+	struct bytes none = { .size = 0 };
+
+	packets.flags = flags;
+	packets.sequence[side] += by;
+	check(say(side, &none) == 0);
+	packets.sequence[side] -= by;
+	packets.flags = 0x10;
+}
+
+static void
+say_strays(void)
+{
+	static const uint8_t flags[] = { 0x01, 0x04, 0x14, 0x11, 0x02, 0x12 };
+	static const uint32_t by[] = { 1, 1000, 0x7fffffff, 0x80000000, -2u };
+
+	for (size_t i = 0; i < sizeof(flags); i++)
+		for (size_t j = 0; j < sizeof(by) / sizeof(by[0]); j++) {
+			say_flags(CLIENT, flags[i], by[j]);
+			say_flags(SERVER, flags[i], by[j]);
+		}
+	check(open_flows() == 1);
+}
+
+/* What nobody at either end would believe changes nothing. */
+static void
+stray_ends(void)
+{
+	struct bytes hello, server, data;
+
+	start();
+	hello = client_hello();
+	server = server_hello(0x1301);
+	data = record(0x17, 60);
+	check(say(CLIENT, &hello) == 0);
+	say_strays();
+	check(say(SERVER, &server) == HELLO_13);
+	say_strays();
+	check(say(CLIENT, &data) == BIT(CLIENT_TRAFFIC_SECRET_0));
+	stop();
+}
+
+/* A FIN behind what it ends; and one that a hole is before ends nothing. */
+static void
+end_with_payload(void)
+{
+	struct bytes hello, server, alert;
+
+	start();
+	hello = client_hello();
+	server = server_hello(0x1301);
+	alert = record(0x15, 2);
+	check(say(CLIENT, &hello) == 0);
+	packets.flags = 0x11;
+	check(say_at((uint32_t)server.size, &alert) == 0);
+	check(open_flows() == 1);
+	packets.flags = 0x10;
+	check(say(SERVER, &server) == HELLO_13);
+	packets.flags = 0x11;
+	check(say(SERVER, &alert) == 0);
+	check(open_flows() == 0);
+	stop();
+}
+
+/* Of a SYN it is the answer that tells. */
+static void
+opened_again(void)
+{
+	struct bytes hello, server, piece;
+
+	start();
+	hello = client_hello();
+	server = server_hello(0x1301);
+	check(say(CLIENT, &hello) == 0);
+	packets.sequence[CLIENT] += 12345;
+	packets.sequence[SERVER] += 54321;
+	say_flags(CLIENT, 0x02, 0);
+	check(open_flows() == 1);
+	say_flags(SERVER, 0x12, 0); /* to another one */
+	check(open_flows() == 1);
+	packets.sequence[CLIENT]++;
+	say_flags(SERVER, 0x12, 0);
+	check(open_flows() == 0);
+	/* it need not be seen that the ClientHello is another one */
+	packets_other_random();
+	packets.sequence[SERVER]++;
+	hello = client_hello();
+	piece = part(&hello, 0, 20);
+	check(say(CLIENT, &piece) == 0);
+	piece = part(&hello, 20, hello.size);
+	check(say(CLIENT, &piece) == 0);
+	check(is_captured());
+	check(say(SERVER, &server) == HELLO_13);
+	stop();
+}
+
+/* Who refuses has no sequence number yet. */
+static void
+refused(void)
+{
+	struct bytes hello;
+
+	start();
+	hello = client_hello();
+	packets.flags = 0x02;
+	check(say(CLIENT, &hello) == 0);
+	check(open_flows() == 1);
+	packets.sequence[SERVER] = 0;
+	say_flags(SERVER, 0x14, 0);
+	check(open_flows() == 0);
 	stop();
 }
 
@@ -737,13 +967,19 @@ main(void)
 		{ "retransmission and overlap", again_and_overlapping },
 		{ "TLS after plain text", after_plain_text },
 		{ "lost segments", holes },
+		{ "a ServerHello behind what follows it", overtaken },
+		{ "a HelloRetryRequest and holes", retry_and_holes },
 		{ "packets cut to the snapshot length", snaplen },
 		{ "link types, IPv6 and VLAN tags", links },
 		{ "packets that carry something else", not_for_us },
 		{ "what only seems a ClientHello", not_a_hello },
 		{ "another handshake on the same ports",
 		  another_on_the_same_ports },
-		{ "FIN, RST and SYN", ends },
+		{ "FIN and RST", ends },
+		{ "FIN, RST and SYN that are stray", stray_ends },
+		{ "FIN with payload", end_with_payload },
+		{ "a connection opened again on the same ports", opened_again },
+		{ "a connection refused", refused },
 		{ "a ClientHello in the SYN", in_syn },
 		{ "a handshake that is too old", too_old },
 		{ "more handshakes than there is room for", too_many },
