@@ -249,6 +249,9 @@ from_tls_server(struct look *look, struct flow *flow, unsigned int seen)
 {
 	struct ebpftls_tls_stream *stream = &flow->streams[look->from];
 
+	/* it comes after a Finished, which may come long after ServerHello */
+	if (flow->state == STATE_TLS13 && look->segment.len > 0)
+		call_for(look, flow, BIT(SERVER_TRAFFIC_SECRET_0));
 	if (!flow->known || !(seen & EBPFTLS_TLS_SEEN_HELLO))
 		return;
 	if (ebpftls_tls_is_retry(ebpftls_tls_random(stream))) {

@@ -297,6 +297,18 @@ is_there(const struct ebpftls_savefile *save, const struct ebpftls_need *need)
 	       ebpftls_flows_satisfied(save->files->keys, need);
 }
 
+/* Without these a reader of TLS 1.3 has no use for others. */
+static bool
+has_first(const struct ebpftls_savefile *save, const struct ebpftls_need *need)
+{
+	const uint16_t first = 1 << EBPFTLS_CLIENT_HANDSHAKE_TRAFFIC_SECRET |
+			       1 << EBPFTLS_SERVER_HANDSHAKE_TRAFFIC_SECRET;
+	const struct ebpftls_keys_entry *entry =
+	    ebpftls_keys_find(save->files->keys, need->random);
+
+	return entry != NULL && (entry->have & first) == first;
+}
+
 /*
  * Of a connection that was given up nothing is held: there is a room before
  * it, or a reader has already lost it. In a journal there is always a room.
@@ -304,8 +316,12 @@ is_there(const struct ebpftls_savefile *save, const struct ebpftls_need *need)
 static bool
 may_go(const struct ebpftls_savefile *save, const struct ebpftls_need *need)
 {
-	return is_there(save, need) || save->slots != NULL ||
-	       ebpftls_output_room(&save->output, need->random) != NULL;
+	const struct ebpftls_room *room;
+
+	if (is_there(save, need) || save->slots != NULL)
+		return true;
+	room = ebpftls_output_room(&save->output, need->random);
+	return room != NULL && (room->offset >= 0 || !has_first(save, need));
 }
 
 /*

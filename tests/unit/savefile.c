@@ -976,6 +976,38 @@ late_in_pipe(void)
 	fclose(file);
 }
 
+/* Of a handshake that halts its last secret is waited for, when it goes on. */
+static void
+late_in_part(void)
+{
+	FILE *file = open_pipe();
+	struct ebpftls_savefile *save;
+
+	set_up();
+	save = begin(file);
+	hello(save, 1);
+	needs(save, 1, 0x2c);
+	secret(1, 2);
+	secret(1, 3);
+	later(HOLD);
+	check(ebpftls_savefile_flush(save) == 0);
+	check(is_shape(pipe_shape(), "H I h1 S S n1"));
+	needs(save, 1, 0x20);
+	check(ebpftls_savefile_flush(save) == 0);
+	check(is_shape(pipe_shape(), ""));
+	secret(1, 5);
+	check(is_shape(pipe_shape(), "S n1"));
+	/* and not for ever */
+	needs(save, 1, 0x10);
+	later(HOLD);
+	check(!is_holding() && ebpftls_savefile_flush(save) == 0);
+	check(is_shape(pipe_shape(), "n1"));
+	check(files.late == 2);
+	ebpftls_savefiles_close(&files);
+	close(pipe_end);
+	fclose(file);
+}
+
 /* In a file: room is left, and filled when it is on disk or still is not. */
 static void
 late_in_file(void)
@@ -2112,6 +2144,7 @@ static const struct check_case cases[] = {
 	{ "who is asked about after a flush", flushed_before_asked },
 	{ "the end does not wait for nothing", end_does_not_wait },
 	{ "too late in a pipe", late_in_pipe },
+	{ "too late in a pipe, in part", late_in_part },
 	{ "too late in a file", late_in_file },
 	{ "flush of a file", flush_of_file },
 	{ "append mode", appending },
