@@ -986,7 +986,7 @@ discard_ended(struct ebpftls_savefiles *files)
 
 		if (save->output.file == NULL &&
 		    (++count > ENDED_COUNT ||
-		     files->now - save->ended >= ENDED_AGE))
+		     files->now >= save->ended + ENDED_AGE))
 			discard(save);
 		save = next;
 	}

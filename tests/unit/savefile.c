@@ -1200,6 +1200,25 @@ late_in_ended_file(void)
 	ebpftls_savefiles_close(&files);
 }
 
+/* Threads that write packets may give times that are not in order. */
+static void
+ended_before_now(void)
+{
+	FILE *file = fopen(path, "w");
+	struct ebpftls_savefile *save;
+
+	set_up();
+	save = begin(file);
+	hello(save, 1);
+	needs(save, 1, 4);
+	ebpftls_savefile_end(save);
+	fclose(file);
+	ebpftls_savefiles_tick(&files, now - 1);
+	secret(1, 2);
+	check(is_shape(file_shape(), "H I h1 R1 n1 E"));
+	ebpftls_savefiles_close(&files);
+}
+
 static void
 many_ended_files(void)
 {
@@ -2153,6 +2172,7 @@ static const struct check_case cases[] = {
 	{ "hold_bytes", hold_bytes },
 	{ "rotation", rotation },
 	{ "too late in a file that has ended", late_in_ended_file },
+	{ "a file that ended later than now", ended_before_now },
 	{ "many files that have ended", many_ended_files },
 	{ "a file that ends after the capture", ended_after_close },
 	{ "the end waits", end_waits },
