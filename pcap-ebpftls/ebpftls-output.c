@@ -25,15 +25,16 @@
 
 _Static_assert(sizeof(off_t) == 8, "files of more than 2 GB");
 
-/* Whether the descriptor is still what it was. */
-static bool
-is_same(const struct ebpftls_output *output)
+/* Of the file; -1: the descriptor is not what it was any more. */
+static int64_t
+size_of(const struct ebpftls_output *output)
 {
 	struct stat status;
 
-	return fstat(output->fd, &status) == 0 &&
-	       status.st_dev == output->device &&
-	       status.st_ino == output->inode;
+	if (fstat(output->fd, &status) != 0 ||
+	    status.st_dev != output->device || status.st_ino != output->inode)
+		return -1;
+	return status.st_size;
 }
 
 static void
@@ -136,7 +137,7 @@ write_blocks(struct ebpftls_output *output)
 		return 0;
 	if (output->fd < 0)
 		return errno != 0 ? errno : EIO;
-	if (!is_same(output))
+	if (size_of(output) < 0)
 		return EBADF;
 	if (output->seekable &&
 	    lseek(output->fd, 0, SEEK_CUR) != output->offset)
@@ -262,6 +263,16 @@ write_at(int fd, const char *bytes, size_t size, int64_t offset)
 	return true;
 }
 
+/* Not in what is shorter than we left it: it has become another file. */
+static bool
+write_room(const struct ebpftls_output *output, const char *line, size_t length,
+	   int64_t at)
+{
+	return ebpftls_output_is_seekable(output) &&
+	       size_of(output) >= output->offset &&
+	       write_at(output->fd, line, length, at);
+}
+
 bool
 ebpftls_output_fill_room(struct ebpftls_output *output,
 			 struct ebpftls_room *room, const char *line,
@@ -275,8 +286,7 @@ ebpftls_output_fill_room(struct ebpftls_output *output,
 		memcpy(output->blocks.bytes + (at - output->offset), line,
 		       length);
 		output->secret = true;
-	} else if (!output->seekable || !is_same(output) ||
-		   !write_at(output->fd, line, length, at)) {
+	} else if (!write_room(output, line, length, at)) {
 		return false;
 	}
 	room->used += length;
@@ -289,7 +299,7 @@ ebpftls_output_keep_rooms(struct ebpftls_output *output)
 	int fd = -1;
 
 	if (output->seekable && output->room_count > 0 && output->error == 0 &&
-	    is_same(output))
+	    size_of(output) >= 0)
 		fd = fcntl(output->fd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0) {
 		ebpftls_output_close(output);
@@ -299,6 +309,22 @@ ebpftls_output_keep_rooms(struct ebpftls_output *output)
 	output->fd = fd;
 	ebpftls_blocks_free(&output->blocks);
 	return true;
+}
+
+/* The other one may be in use in another thread. */
+void
+ebpftls_output_displace(const struct ebpftls_output *output,
+			struct ebpftls_output *ended)
+{
+	if (output->device == ended->device && output->inode == ended->inode &&
+	    output->offset < ended->offset)
+		__atomic_store_n(&ended->seekable, false, __ATOMIC_RELAXED);
+}
+
+bool
+ebpftls_output_is_seekable(const struct ebpftls_output *output)
+{
+	return __atomic_load_n(&output->seekable, __ATOMIC_RELAXED);
 }
 
 void

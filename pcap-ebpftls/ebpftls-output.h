@@ -93,6 +93,16 @@ bool ebpftls_output_fill_room(struct ebpftls_output *output,
  */
 bool ebpftls_output_keep_rooms(struct ebpftls_output *output);
 
+/*
+ * An output that has just been opened. If it is where `ended` is, of which the
+ * rooms were kept, and not behind it, these are gone: it is not seekable.
+ */
+void ebpftls_output_displace(const struct ebpftls_output *output,
+			     struct ebpftls_output *ended);
+
+/* For one that has ended, and so may be displaced at any time. */
+bool ebpftls_output_is_seekable(const struct ebpftls_output *output);
+
 /* Frees all; blocks that were not written are lost. */
 void ebpftls_output_close(struct ebpftls_output *output);
 

@@ -43,6 +43,7 @@ struct ebpftls_savefile {
 	struct ebpftls_savefiles *files;
 	struct ebpftls_output output; /* without a FILE: this one has ended */
 	uint64_t ended;		      /* monotonic */
+	struct ebpftls_savefile *next_ended;
 
 	uint32_t linktype;
 	bool nanoseconds;
@@ -157,6 +158,49 @@ table_add(const FILE *file, struct ebpftls_savefile *save)
 	}
 	pthread_mutex_unlock(&table_lock);
 	return entry != NULL;
+}
+
+/* --- files that have ended ----------------------------------------------- */
+
+/* Those of all handles that have rooms, under `table_lock`. */
+static struct ebpftls_savefile *all_ended;
+
+static void
+ended_add(struct ebpftls_savefile *save)
+{
+	pthread_mutex_lock(&table_lock);
+	save->next_ended = all_ended;
+	all_ended = save;
+	pthread_mutex_unlock(&table_lock);
+}
+
+/* It need not be one of them. */
+static void
+ended_remove(const struct ebpftls_savefile *save)
+{
+	struct ebpftls_savefile **link = &all_ended;
+
+	pthread_mutex_lock(&table_lock);
+	while (*link != NULL && *link != save)
+		link = &(*link)->next_ended;
+	if (*link != NULL)
+		*link = save->next_ended;
+	pthread_mutex_unlock(&table_lock);
+}
+
+/*
+ * tcpdump's -W and -G begin files in the place of others: where those had
+ * rooms are packets now. Their own handles discard them.
+ */
+static void
+ended_displace(const struct ebpftls_output *output)
+{
+	struct ebpftls_savefile *save;
+
+	pthread_mutex_lock(&table_lock);
+	for (save = all_ended; save != NULL; save = save->next_ended)
+		ebpftls_output_displace(output, &save->output);
+	pthread_mutex_unlock(&table_lock);
 }
 
 /* --- secrets ------------------------------------------------------------- */
@@ -592,11 +636,32 @@ discard(struct ebpftls_savefile *save)
 	*link = save->next;
 	if (save->output.file != NULL)
 		table_remove(save->output.file);
+	else
+		ended_remove(save);
 	ebpftls_output_close(&save->output);
 	queue_free(save);
 	stop_naming(save);
 	ebpftls_slots_free(save->slots);
 	free(save);
+}
+
+/* Closes the ended files that are displaced, too old or too many. */
+static void
+discard_ended(struct ebpftls_savefiles *files)
+{
+	struct ebpftls_savefile *save = files->first;
+	unsigned int count = 0;
+
+	while (save != NULL) {
+		struct ebpftls_savefile *next = save->next;
+
+		if (save->output.file == NULL &&
+		    (!ebpftls_output_is_seekable(&save->output) ||
+		     ++count > ENDED_COUNT ||
+		     files->now >= save->ended + ENDED_AGE))
+			discard(save);
+		save = next;
+	}
 }
 
 /* By FILE, or by descriptor: the FILE of before is not open any more. */
@@ -630,6 +695,16 @@ ebpftls_savefile_forget(FILE *file)
 		discard(save);
 		ebpftls_savefiles_unlock(files);
 	}
+}
+
+static bool
+open_output(struct ebpftls_savefile *save, FILE *file)
+{
+	if (!ebpftls_output_open(&save->output, file))
+		return false;
+	ended_displace(&save->output);
+	discard_ended(save->files);
+	return true;
 }
 
 /* Readers of a pipe wait for this. */
@@ -682,8 +757,8 @@ ebpftls_savefile_begin(struct ebpftls_savefiles *files, FILE *file,
 	save->begun = wall_clock();
 	save->next = files->first;
 	files->first = save;
-	if (!ebpftls_output_open(&save->output, file) ||
-	    !write_head(save, interface) || !table_add(file, save)) {
+	if (!open_output(save, file) || !write_head(save, interface) ||
+	    !table_add(file, save)) {
 		error = errno;
 		discard(save);
 		errno = error;
@@ -974,24 +1049,6 @@ write_statistics(struct ebpftls_savefile *save)
 	free(rest);
 }
 
-/* Closes the oldest of the ended files that are too many or too old. */
-static void
-discard_ended(struct ebpftls_savefiles *files)
-{
-	struct ebpftls_savefile *save = files->first;
-	unsigned int count = 0;
-
-	while (save != NULL) {
-		struct ebpftls_savefile *next = save->next;
-
-		if (save->output.file == NULL &&
-		    (++count > ENDED_COUNT ||
-		     files->now >= save->ended + ENDED_AGE))
-			discard(save);
-		save = next;
-	}
-}
-
 /* Keeps what late secrets need. */
 static void
 retire(struct ebpftls_savefile *save)
@@ -999,10 +1056,13 @@ retire(struct ebpftls_savefile *save)
 	table_remove(save->output.file);
 	stop_naming(save);
 	save->ended = save->files->now;
-	if (save->files != &orphans && ebpftls_output_keep_rooms(&save->output))
-		discard_ended(save->files);
-	else
+	if (save->files == &orphans ||
+	    !ebpftls_output_keep_rooms(&save->output)) {
 		discard(save);
+		return;
+	}
+	ended_add(save);
+	discard_ended(save->files);
 }
 
 /* Writes what there is to be written of a capture that is over. */

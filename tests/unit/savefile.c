@@ -233,23 +233,29 @@ totals(void *context, struct ebpftls_totals *all)
 }
 
 static void
+set_up_files(struct ebpftls_savefiles *all)
+{
+	ebpftls_savefiles_init(all);
+	all->keys = &keys;
+	all->flows = (struct ebpftls_flows *)&keys; /* looked at by nobody */
+	all->hold = HOLD;
+	all->hold_bytes = 4 << 20;
+	all->await = await;
+	all->totals = totals;
+}
+
+static void
 set_up(void)
 {
 	memset(&keys, 0, sizeof(keys));
 	comes = false;
 	now = START;
 	sender = NULL;
-	ebpftls_savefiles_init(&files);
-	files.keys = &keys;
-	files.flows = (struct ebpftls_flows *)&keys; /* looked at by nobody */
-	files.hold = HOLD;
-	files.hold_bytes = 4 << 20;
-	files.await = await;
-	files.totals = totals;
+	set_up_files(&files);
 }
 
 static struct ebpftls_savefile *
-begin(FILE *file)
+begin_in(struct ebpftls_savefiles *all, FILE *file)
 {
 	static const struct ebpftls_interface interface = {
 		.name = "ebpftls:eth0",
@@ -259,7 +265,13 @@ begin(FILE *file)
 		.nanoseconds = true,
 	};
 
-	return ebpftls_savefile_begin(&files, file, &interface, now);
+	return ebpftls_savefile_begin(all, file, &interface, now);
+}
+
+static struct ebpftls_savefile *
+begin(FILE *file)
+{
+	return begin_in(&files, file);
 }
 
 static void
@@ -1226,9 +1238,12 @@ many_ended_files(void)
 
 	set_up();
 	for (uint8_t i = 1; i <= 40; i++) {
-		FILE *file = fopen(path, "w");
-		struct ebpftls_savefile *save = begin(file);
+		FILE *file;
+		struct ebpftls_savefile *save;
 
+		unlink(path);
+		file = fopen(path, "w");
+		save = begin(file);
 		needs(save, i, 4);
 		ebpftls_savefile_end(save);
 		fclose(file);
@@ -1237,6 +1252,118 @@ many_ended_files(void)
 	ebpftls_savefiles_close(&files);
 	check(check_descriptors() == before);
 	check(files.first == NULL);
+}
+
+/* Leaves a file that has ended, with a room. */
+static void
+leave_room(void)
+{
+	FILE *file = fopen(path, "w");
+	struct ebpftls_savefile *save = begin(file);
+
+	hello(save, 1);
+	needs(save, 1, 4);
+	ebpftls_savefile_end(save);
+	fclose(file);
+	check(is_shape(file_shape(), "H I h1 R0 n1 E"));
+}
+
+/* Begins a file there and gives it a packet of more bytes than that had. */
+static FILE *
+begin_again(struct ebpftls_savefiles *all)
+{
+	static uint8_t bytes[4000] = { 'p', 2 };
+	FILE *file = fopen(path, "w");
+	struct ebpftls_savefile *save = begin_in(all, file);
+
+	packet(save, bytes, sizeof(bytes));
+	ebpftls_savefile_flush(save);
+	check(is_shape(file_shape(), "H I p2"));
+	return file;
+}
+
+/* Whether the file begins with what it was when it was last looked at. */
+static bool
+has_kept_content(void)
+{
+	const size_t size = content_size;
+	uint8_t *before = malloc(size);
+	bool kept;
+
+	memcpy(before, content, size);
+	file_shape();
+	kept = content_size >= size && memcmp(before, content, size) == 0;
+	free(before);
+	return kept;
+}
+
+/* Only the new one's: it is the same inode, and has other bytes there. */
+static void
+late_in_file_begun_again(void)
+{
+	FILE *file;
+	const int before = check_descriptors();
+
+	set_up();
+	leave_room();
+	file = begin_again(&files);
+	secret(1, 2);
+	check(has_kept_content());
+	check(check_descriptors() == before + 1);
+	ebpftls_savefiles_close(&files);
+	check(is_shape(file_shape(), "H I p2 S E"));
+	fclose(file);
+}
+
+/* What begins may be another handle's, and over when the secret comes. */
+static void
+late_in_file_of_other(void)
+{
+	static struct ebpftls_savefiles others;
+	FILE *file;
+	const int before = check_descriptors();
+
+	set_up();
+	set_up_files(&others);
+	leave_room();
+	file = begin_again(&others);
+	ebpftls_savefiles_close(&others);
+	ebpftls_savefile_forget(file);
+	fclose(file);
+	check(is_shape(file_shape(), "H I p2 E"));
+	secret(1, 2);
+	check(has_kept_content());
+	ebpftls_savefiles_tick(&files, now);
+	check(check_descriptors() == before);
+	ebpftls_savefiles_close(&files);
+}
+
+/* Behind what has ended there is no harm in it. */
+static void
+late_in_file_appended_to(void)
+{
+	FILE *file;
+
+	set_up();
+	leave_room();
+	file = fopen(path, "a");
+	begin(file);
+	secret(1, 2);
+	ebpftls_savefiles_close(&files);
+	check(is_shape(file_shape(), "H I h1 R1 n1 E H I S E"));
+	fclose(file);
+}
+
+/* Somebody has emptied the file: it does not become a hole with a line. */
+static void
+late_in_emptied_file(void)
+{
+	set_up();
+	leave_room();
+	check(truncate(path, 0) == 0);
+	secret(1, 2);
+	check(is_shape(file_shape(), ""));
+	ebpftls_savefiles_close(&files);
 }
 
 /* After the end of the capture no secrets come for its rooms. */
@@ -2174,6 +2301,10 @@ static const struct check_case cases[] = {
 	{ "too late in a file that has ended", late_in_ended_file },
 	{ "a file that ended later than now", ended_before_now },
 	{ "many files that have ended", many_ended_files },
+	{ "too late in a file that is begun again", late_in_file_begun_again },
+	{ "the same by another handle", late_in_file_of_other },
+	{ "too late in a file that is continued", late_in_file_appended_to },
+	{ "too late in a file that was emptied", late_in_emptied_file },
 	{ "a file that ends after the capture", ended_after_close },
 	{ "the end waits", end_waits },
 	{ "the end waits no longer than it has to", end_waits_no_longer },
