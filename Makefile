@@ -193,7 +193,7 @@ $(BUILD)/ebpftls-agent: $(AGENT_OBJ) $(BUILD)/agent.flags
 # the agent by what the module has for it.
 TOOL_SRC := $(wildcard tools/ebpftls/*.c) $(patsubst %,pcap-ebpftls/ebpftls-%.c, \
 	blocks client control crypto device mark packet quic reader replace seal \
-	source spawn table tls)
+	source spawn table tls write)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(BUILD)/tool/%.o)
 TOOL_PATHS = $(PATHS) -DEBPFTLS_DOC_PATH='"$(PREFIX)/share/doc/ebpftls"'
 

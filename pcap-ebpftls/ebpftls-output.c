@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ebpftls-write.h"
+
 #define PACKET_MAX  262144 /* no snapshot length is longer */
 #define SECRETS_MAX 2048   /* a block of lines, or a room */
 
@@ -88,38 +90,25 @@ write_file(FILE *file, const uint8_t *bytes, size_t size)
 	return fflush(file) == 0;
 }
 
-static bool
-write_all(int fd, const uint8_t *bytes, size_t size)
-{
-	while (size > 0) {
-		const ssize_t done = write(fd, bytes, size);
-
-		if (done < 0 && errno != EINTR)
-			return false;
-		if (done > 0) {
-			bytes += done;
-			size -= (size_t)done;
-		}
-	}
-	return true;
-}
-
-/* To the last block that is whole. */
+/*
+ * To the last block that is whole, if nobody has written behind it: a section
+ * that is appended later would not be found there.
+ */
 static void
-cut_back(const struct ebpftls_output *output)
+cut_back(const struct ebpftls_output *output, int64_t before, size_t done)
 {
-	const int64_t end = lseek(output->fd, 0, SEEK_CUR) - output->offset;
-	int64_t whole = 0;
+	size_t whole = 0;
 	uint32_t size;
 
 	for (;;) {
 		memcpy(&size, output->blocks.bytes + whole + sizeof(size),
 		       sizeof(size));
-		if (whole + size > end)
+		if (whole + size > done)
 			break;
 		whole += size;
 	}
-	(void)!ftruncate(output->fd, output->offset + whole);
+	if (done > whole && size_of(output) == before + (int64_t)done)
+		(void)!ftruncate(output->fd, before + (int64_t)whole);
 }
 
 /*
@@ -127,27 +116,36 @@ cut_back(const struct ebpftls_output *output)
  * an errno.
  */
 static int
-write_blocks(struct ebpftls_output *output)
+write_fd(struct ebpftls_output *output)
 {
 	const struct ebpftls_blocks *blocks = &output->blocks;
+	const int64_t before = size_of(output);
+	size_t done;
 	int error;
 
-	if (output->fd < 0 &&
-	    write_file(output->file, blocks->bytes, blocks->size))
-		return 0;
-	if (output->fd < 0)
-		return errno != 0 ? errno : EIO;
-	if (size_of(output) < 0)
+	if (before < 0)
 		return EBADF;
 	if (output->seekable &&
 	    lseek(output->fd, 0, SEEK_CUR) != output->offset)
 		output->seekable = false;
-	if (write_all(output->fd, blocks->bytes, blocks->size))
+	done = ebpftls_write_all(output->fd, blocks->bytes, blocks->size);
+	if (done == blocks->size)
 		return 0;
 	error = errno;
-	if (output->seekable)
-		cut_back(output);
+	cut_back(output, before, done);
 	return error;
+}
+
+static int
+write_blocks(struct ebpftls_output *output)
+{
+	const struct ebpftls_blocks *blocks = &output->blocks;
+
+	if (output->fd >= 0)
+		return write_fd(output);
+	if (write_file(output->file, blocks->bytes, blocks->size))
+		return 0;
+	return errno != 0 ? errno : EIO;
 }
 
 void

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ebpftls-write.h"
+
 #define SUFFIX ".unfinished"
 #define ROOM   ((size_t)256 << 10)
 
@@ -109,16 +111,9 @@ ebpftls_replace_begin(struct ebpftls_replace *replace, const char *path,
 static void
 write_all(struct ebpftls_replace *replace, const uint8_t *bytes, size_t size)
 {
-	while (size > 0 && replace->error == 0) {
-		const ssize_t done = write(replace->fd, bytes, size);
-
-		if (done < 0 && errno != EINTR)
-			replace->error = errno;
-		if (done > 0) {
-			bytes += done;
-			size -= (size_t)done;
-		}
-	}
+	if (replace->error == 0 &&
+	    ebpftls_write_all(replace->fd, bytes, size) < size)
+		replace->error = errno;
 }
 
 static void

@@ -1794,11 +1794,10 @@ full_device(void)
  * that, and the last one is whole.
  */
 static void
-write_error(void)
+fill_up(FILE *file)
 {
 	const struct rlimit small = { 4096, RLIM_INFINITY };
 	struct rlimit before;
-	FILE *file = fopen(path, "w");
 	struct ebpftls_savefile *save;
 
 	set_up();
@@ -1819,6 +1818,30 @@ write_error(void)
 	check(ebpftls_savefiles_error(&files) == 0);
 	file_shape();
 	check(content_size > 4000 && content_size <= 4096);
+	check(strchr(shape, '!') == NULL);
+	fclose(file);
+}
+
+static void
+write_error(void)
+{
+	fill_up(fopen(path, "w"));
+}
+
+/* What is continued later is found. */
+static void
+write_error_of_appending(void)
+{
+	FILE *file;
+
+	unlink(path);
+	fill_up(fopen(path, "a"));
+	set_up();
+	file = fopen(path, "a");
+	begin(file);
+	ebpftls_savefiles_close(&files);
+	file_shape();
+	check(is_shape(shape + strlen(shape) - 8, "p1 H I E"));
 	fclose(file);
 }
 
@@ -2321,6 +2344,7 @@ static const struct check_case cases[] = {
 	{ "whole blocks", whole_blocks },
 	{ "a full device", full_device },
 	{ "a write error", write_error },
+	{ "a write error in append mode", write_error_of_appending },
 	{ "interrupted writes", interrupted },
 	{ "flush in a signal handler", flush_in_handler },
 	{ "flush that has to wait", flush_put_off },
