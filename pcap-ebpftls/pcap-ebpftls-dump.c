@@ -10,7 +10,6 @@
 #include "pcap-int.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,17 +42,6 @@
 /* The first bytes of a pcapng file. */
 #define SECTION_HEADER 0x0A0D0D0A
 
-static void
-write_keylog(struct pcap_ebpftls *handle, const struct ebpftls_secret *secret)
-{
-	char line[EBPFTLS_LINE_SIZE];
-	size_t length = ebpftls_keys_format(secret, line);
-
-	/* one line, one write: others may append to the same file */
-	(void)!write(handle->keylog, line, length);
-	explicit_bzero(line, sizeof(line));
-}
-
 /* Returns whether any came. */
 static bool
 read_secrets(struct pcap_ebpftls *handle, uint64_t now)
@@ -70,8 +58,8 @@ read_secrets(struct pcap_ebpftls *handle, uint64_t now)
 		handle->secrets_lost = secret.lost;
 		if (ebpftls_savefiles_secret(&handle->savefiles, &secret,
 					     now) &&
-		    handle->keylog >= 0)
-			write_keylog(handle, &secret);
+		    handle->keylog.fd >= 0)
+			ebpftls_keylog_write(&handle->keylog, &secret);
 	}
 	explicit_bzero(&secret, sizeof(secret));
 	ebpftls_savefiles_unlock(&handle->savefiles);
@@ -281,26 +269,16 @@ pcap_ebpftls_open_keylog(pcap_t *p)
 {
 	struct pcap_ebpftls *handle = p->priv;
 	const char *path = handle->device.keylog;
-	struct stat status;
+	const char *problem;
 
 	if (path[0] == '\0')
 		return 0;
-	handle->keylog =
-	    open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_CLOEXEC,
-		 0600);
-	if (handle->keylog < 0 || fstat(handle->keylog, &status) != 0) {
-		snprintf(p->errbuf, PCAP_ERRBUF_SIZE, "key log %.128s: %s",
-			 path, strerror(errno));
-		return PCAP_ERROR;
-	}
-	if (S_ISREG(status.st_mode) && (status.st_mode & 077) != 0) {
-		snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
-			 "key log %.128s: others may read or write it - "
-			 "chmod 600 it, or give another path",
-			 path);
-		return PCAP_ERROR;
-	}
-	return 0;
+	problem = ebpftls_keylog_open(&handle->keylog, path);
+	if (problem == NULL)
+		return 0;
+	snprintf(p->errbuf, PCAP_ERRBUF_SIZE, "key log %.128s: %s", path,
+		 problem);
+	return PCAP_ERROR;
 }
 
 /* Without these no packet needs anything. */
@@ -403,9 +381,8 @@ pcap_ebpftls_end_dumps(struct pcap_ebpftls *handle)
 	ebpftls_secrets_unmap(&handle->secrets);
 	if (handle->secrets_fd >= 0)
 		close(handle->secrets_fd);
-	if (handle->keylog >= 0)
-		close(handle->keylog);
-	handle->secrets_fd = handle->keylog = -1;
+	handle->secrets_fd = -1;
+	ebpftls_keylog_close(&handle->keylog);
 }
 
 /* What will hold secrets is its owner's alone. */

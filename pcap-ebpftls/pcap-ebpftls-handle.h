@@ -11,6 +11,7 @@
 #include "ebpftls-device.h"
 #include "ebpftls-filter.h"
 #include "ebpftls-frame.h"
+#include "ebpftls-keylog.h"
 #include "ebpftls-names.h"
 #include "ebpftls-order.h"
 #include "ebpftls-pages.h"
@@ -86,7 +87,7 @@ struct pcap_ebpftls {
 	uint32_t answers;	       /* about processes, from the agent */
 	struct ebpftls_people *people; /* NULL: packets have no owners */
 	uint64_t boot; /* wall clock time of the machine's start */
-	int keylog;    /* descriptor, or -1 */
+	struct ebpftls_keylog keylog;
 	struct ebpftls_savefiles savefiles;
 	struct pcap_ebpftls_journal journal;
 	char comment[1024]; /* on the capture, at a file's end */

@@ -874,7 +874,7 @@ is_probe(const pcap_t *p)
 
 	return p->snapshot <= 1 && !p->opt.promisc && p->opt.timeout == 0 &&
 	       p->opt.buffer_size == 0 && !p->opt.immediate &&
-	       handle->device.netns[0] == '\0' && handle->keylog < 0;
+	       handle->device.netns[0] == '\0' && handle->keylog.fd < 0;
 }
 
 /* For a key log they are taken from the beginning. */
@@ -906,7 +906,7 @@ open_device(pcap_t *p)
 	if (!probe) {
 		status = start(p);
 		hatype = handle->client.hatype;
-		if (status == 0 && handle->keylog >= 0)
+		if (status == 0 && handle->keylog.fd >= 0)
 			status = take_secrets(p);
 	} else if (!handle->any) {
 		status = look_at_interface(p, &hatype);
@@ -971,7 +971,7 @@ ebpftls_activate(pcap_t *p)
 	ebpftls_client_init(&handle->client);
 	ebpftls_savefiles_init(&handle->savefiles);
 	handle->pcap = p;
-	handle->secrets_fd = handle->keylog = handle->names.sock = -1;
+	handle->secrets_fd = handle->keylog.fd = handle->names.sock = -1;
 	status = parse_device(p);
 	if (status != 0)
 		return status;

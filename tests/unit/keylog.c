@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Does a key log get whole lines, and is it its owner's alone? */
+#define _GNU_SOURCE
+#include "ebpftls-keylog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "unit/check.h"
+
+static const char path[] = "keys";
+static struct ebpftls_keylog keylog;
+
+static struct ebpftls_secret
+secret_of(uint8_t number)
+{
+	struct ebpftls_secret secret = { .label = 2, .length = 32 };
+
+	memset(secret.random, number, sizeof(secret.random));
+	memset(secret.secret, number, sizeof(secret.secret));
+	return secret;
+}
+
+static void
+put(uint8_t number)
+{
+	const struct ebpftls_secret secret = secret_of(number);
+
+	ebpftls_keylog_write(&keylog, &secret);
+}
+
+/* Adds the line of a secret to a text. */
+static void
+add_line(char *text, uint8_t number)
+{
+	const struct ebpftls_secret secret = secret_of(number);
+	char line[EBPFTLS_LINE_SIZE];
+
+	strncat(text, line, ebpftls_keys_format(&secret, line));
+}
+
+/* Whether that is what can be read there. */
+static bool
+is_text(int fd, const char *want)
+{
+	char text[4096] = "";
+
+	check(read(fd, text, sizeof(text) - 1) >= 0);
+	return strcmp(text, want) == 0;
+}
+
+static bool
+is_content(const char *want)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const bool is = is_text(fd, want);
+
+	close(fd);
+	return is;
+}
+
+static void
+appending(void)
+{
+	char want[1024] = "";
+	struct stat status;
+
+	unlink(path);
+	for (uint8_t i = 1; i <= 3; i++) {
+		check(ebpftls_keylog_open(&keylog, path) == NULL);
+		put(i);
+		ebpftls_keylog_close(&keylog);
+		add_line(want, i);
+	}
+	check(is_content(want));
+	check(stat(path, &status) == 0 && (status.st_mode & 0777) == 0600);
+}
+
+/* Nothing is opened, and what is there stays as it is. */
+static void
+refused(const char *why)
+{
+	const char *problem;
+
+	problem = ebpftls_keylog_open(&keylog, path);
+	check(problem != NULL && strstr(problem, why) != NULL);
+	check(keylog.fd == -1);
+	check(is_content(""));
+}
+
+static void
+make_file(mode_t mode)
+{
+	unlink(path);
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	chmod(path, mode);
+}
+
+static void
+read_by_others(void)
+{
+	static const mode_t modes[] = { 0640, 0604, 0620, 0602 };
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		make_file(modes[i]);
+		refused("others may read or write it");
+	}
+}
+
+static void
+cannot_be_opened(void)
+{
+	const char *problem = ebpftls_keylog_open(&keylog, "none/keys");
+
+	check(problem != NULL && strcmp(problem, strerror(ENOENT)) == 0);
+	check(keylog.fd == -1);
+}
+
+static const struct check_case cases[] = {
+	{ "lines are appended", appending },
+	{ "one that others may read", read_by_others },
+	{ "one that cannot be opened", cannot_be_opened },
+	{ NULL, NULL },
+};
+
+int
+main(void)
+{
+	char folder[] = "/tmp/ebpftls-keylog.XXXXXX";
+	int status;
+
+	if (mkdtemp(folder) == NULL || chdir(folder) != 0)
+		abort();
+	status = check_main(cases);
+	unlink(path);
+	rmdir(folder);
+	return status;
+}
