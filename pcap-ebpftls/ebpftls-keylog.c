@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ebpftls-write.h"
+
 /* Why there should be no secrets in it; NULL: they are safe there. */
 static const char *
 objection(const struct stat *status)
@@ -40,14 +42,33 @@ ebpftls_keylog_open(struct ebpftls_keylog *log, const char *path)
 	return problem;
 }
 
+/* Of a line some may be written; the next one must not be part of it. */
+static void
+write_line(struct ebpftls_keylog *log, const char *line, size_t length)
+{
+	const size_t done = ebpftls_write_all(log->fd, line, length);
+
+	if (done == length) {
+		log->cut = false;
+		return;
+	}
+	if (log->lost++ == 0)
+		log->error = errno;
+	if (done > 0)
+		log->cut = true;
+}
+
 void
 ebpftls_keylog_write(struct ebpftls_keylog *log,
 		     const struct ebpftls_secret *secret)
 {
-	char line[EBPFTLS_LINE_SIZE];
-	const size_t length = ebpftls_keys_format(secret, line);
+	char line[1 + EBPFTLS_LINE_SIZE] = "\n";
+	const size_t length = ebpftls_keys_format(secret, line + 1);
 
-	(void)!write(log->fd, line, length);
+	if (log->cut)
+		write_line(log, line, 1 + length);
+	else
+		write_line(log, line + 1, length);
 	explicit_bzero(line, sizeof(line));
 }
 

@@ -3,10 +3,16 @@
 #ifndef EBPFTLS_KEYLOG_H
 #define EBPFTLS_KEYLOG_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "ebpftls-keys.h"
 
 struct ebpftls_keylog {
-	int fd; /* -1: there is no key log */
+	int fd;	       /* -1: there is no key log */
+	bool cut;      /* its last line has no end */
+	uint64_t lost; /* secrets that are not in it */
+	int error;     /* errno of the first of them */
 };
 
 /*
@@ -15,6 +21,7 @@ struct ebpftls_keylog {
  */
 const char *ebpftls_keylog_open(struct ebpftls_keylog *log, const char *path);
 
+/* What cannot be written is counted. */
 void ebpftls_keylog_write(struct ebpftls_keylog *log,
 			  const struct ebpftls_secret *secret);
 

@@ -185,6 +185,10 @@ describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 	if (handle->secrets_lost != 0)
 		add_text(text, size, "%" PRIu32 " TLS secrets were lost\n",
 			 handle->secrets_lost);
+	if (handle->keylog.lost != 0)
+		add_text(text, size,
+			 "%" PRIu64 " TLS secrets are not in the key log: %s\n",
+			 handle->keylog.lost, strerror(handle->keylog.error));
 	if (older != 0)
 		add_text(text, size,
 			 "%" PRIu64 " TLS connections are older than the "

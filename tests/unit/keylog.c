@@ -5,7 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 
 #include "unit/check.h"
 
@@ -117,8 +120,106 @@ cannot_be_opened(void)
 	check(keylog.fd == -1);
 }
 
+static void
+limit_size(rlim_t size)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, size == RLIM_INFINITY ? SIG_DFL : SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &limit);
+	limit.rlim_cur = size < limit.rlim_max ? size : limit.rlim_max;
+	setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+/* A disk that gets full: what comes after that has lines of its own. */
+static void
+full_disk(void)
+{
+	char want[1024] = "";
+
+	unlink(path);
+	check(ebpftls_keylog_open(&keylog, path) == NULL);
+	put(1);
+	add_line(want, 1);
+	check(keylog.lost == 0);
+	limit_size(strlen(want) + 10);
+	put(2);
+	put(3);
+	limit_size(RLIM_INFINITY);
+	check(keylog.lost == 2 && keylog.error == EFBIG);
+	put(4);
+	put(5);
+	ebpftls_keylog_close(&keylog);
+	add_line(want, 2);
+	strcpy(strchr(want, '\n') + 1 + 10, "\n");
+	add_line(want, 4);
+	add_line(want, 5);
+	check(is_content(want));
+	check(keylog.lost == 2);
+}
+
+/* No part of any line was written, so there is none to be ended. */
+static void
+full_from_the_start(void)
+{
+	char want[1024] = "";
+
+	unlink(path);
+	check(ebpftls_keylog_open(&keylog, path) == NULL);
+	limit_size(0);
+	put(1);
+	limit_size(RLIM_INFINITY);
+	put(2);
+	ebpftls_keylog_close(&keylog);
+	add_line(want, 2);
+	check(keylog.lost == 1);
+	check(is_content(want));
+}
+
+static int pipe_end;
+
+/* Makes room in the pipe. */
+static void
+on_alarm(int number)
+{
+	char bytes[4096];
+
+	(void)number;
+	while (read(pipe_end, bytes, sizeof(bytes)) > 0)
+		;
+}
+
+/* A signal comes while a line has to wait. */
+static void
+interrupted(void)
+{
+	const struct itimerval soon = { .it_value = { 0, 50000 } };
+	const struct sigaction action = { .sa_handler = on_alarm };
+	char want[1024] = "";
+	int ends[2];
+
+	check(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+	pipe_end = ends[0];
+	while (write(ends[1], want, sizeof(want)) > 0)
+		;
+	fcntl(ends[1], F_SETFL, 0);
+	keylog = (struct ebpftls_keylog){ .fd = ends[1] };
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	put(1);
+	signal(SIGALRM, SIG_DFL);
+	add_line(want, 1);
+	check(keylog.lost == 0);
+	check(is_text(pipe_end, want));
+	ebpftls_keylog_close(&keylog);
+	close(pipe_end);
+}
+
 static const struct check_case cases[] = {
 	{ "lines are appended", appending },
+	{ "a disk that gets full", full_disk },
+	{ "a disk that is full", full_from_the_start },
+	{ "interrupted writes", interrupted },
 	{ "one that others may read", read_by_others },
 	{ "one that cannot be opened", cannot_be_opened },
 	{ NULL, NULL },
