@@ -12,10 +12,15 @@
 
 #include "ebpftls-write.h"
 
-/* Why there should be no secrets in it; NULL: they are safe there. */
+/*
+ * Why there should be no secrets in it; NULL: they are safe there. One who may
+ * write to the folder may have made it before us, and reads what is his own.
+ */
 static const char *
 objection(const struct stat *status)
 {
+	if (status->st_uid != geteuid() && status->st_uid != 0)
+		return "it is another user's - remove it, or give another path";
 	if (S_ISREG(status->st_mode) && (status->st_mode & 077) != 0)
 		return "others may read or write it - chmod 600 it, or give "
 		       "another path";

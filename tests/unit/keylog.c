@@ -111,6 +111,47 @@ read_by_others(void)
 	}
 }
 
+/* As one may be that a member of the folder's group has put there. */
+static void
+of_another_user(void)
+{
+	const uid_t other = 65534;
+
+	if (geteuid() != 0) {
+		check_skip("only root can make a file that is not its own");
+		return;
+	}
+	make_file(0600);
+	check(chown(path, other, (gid_t)-1) == 0);
+	refused("remove it");
+	/* it is that user's own, and root's is as safe */
+	check(chmod(".", 0711) == 0 && seteuid(other) == 0);
+	check(ebpftls_keylog_open(&keylog, path) == NULL);
+	ebpftls_keylog_close(&keylog);
+	check(ebpftls_keylog_open(&keylog, "/dev/zero") == NULL);
+	ebpftls_keylog_close(&keylog);
+	check(seteuid(0) == 0);
+}
+
+/* Secrets would go to whoever reads it. */
+static void
+pipe_of_another_user(void)
+{
+	int reader;
+
+	if (geteuid() != 0) {
+		check_skip("only root can make a pipe that is not its own");
+		return;
+	}
+	unlink(path);
+	check(mkfifo(path, 0600) == 0 && chown(path, 65534, (gid_t)-1) == 0);
+	reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	check(ebpftls_keylog_open(&keylog, path) != NULL);
+	check(keylog.fd == -1);
+	ebpftls_keylog_close(&keylog);
+	close(reader);
+}
+
 static void
 cannot_be_opened(void)
 {
@@ -221,6 +262,8 @@ static const struct check_case cases[] = {
 	{ "a disk that is full", full_from_the_start },
 	{ "interrupted writes", interrupted },
 	{ "one that others may read", read_by_others },
+	{ "one of another user", of_another_user },
+	{ "a pipe of another user", pipe_of_another_user },
 	{ "one that cannot be opened", cannot_be_opened },
 	{ NULL, NULL },
 };
