@@ -15,13 +15,18 @@
 #define PACKET_HOST	 0
 #define PACKET_BROADCAST 1
 #define PACKET_MULTICAST 2
+#define PACKET_OTHERHOST 3
 
-#define SOCK_RAW 3
+#define SOCK_STREAM 1
+#define SOCK_RAW    3
 
-#define PRE_ROUTING	0
-#define MANGLE_PRIORITY -150 /* of what gives packets to other sockets */
-#define NAT_PRIORITY	-100 /* of what translates addresses */
-#define HOOKS_MAX	16
+#define PRE_ROUTING	   0
+#define NAT_PRIORITY	   -100 /* of what translates addresses */
+#define CONNTRACK_PRIORITY -200
+#define RAW_PRIORITY	   -300
+#define DEFRAG_PRIORITY	   -400
+#define EARLY_PRIORITY	   -450 /* of raw tables that come before that */
+#define HOOKS_MAX	   16
 
 /* What bpf_fib_lookup() says of addresses of this machine. */
 #define FIB_HERE       4 /* not forwarded */
@@ -481,6 +486,20 @@ find_answerer(struct __sk_buff *skb, struct ends *end, __u64 now,
 				    : EBPFTLS_OF_UNKNOWN);
 }
 
+/* A flow that was ours and is forwarded now is somebody else's. */
+static __always_inline void
+forget_forwarded(struct __sk_buff *skb, struct ends *end)
+{
+	const struct packet *packet = &end->packet;
+
+	if (!read_frame(skb) || !packet->first ||
+	    (packet->protocol != IP_UDP && !is_opening(packet)))
+		return;
+	set_flow(&end->flow, packet, true, FLOW_PORTS);
+	if (bpf_map_lookup_elem(&flows, &end->flow))
+		bpf_map_delete_elem(&flows, &end->flow);
+}
+
 /*
  * Who sends what goes out here; false if nobody here does. Of each frame this
  * or find_near_or_stashed() comes first.
@@ -496,9 +515,11 @@ find_sender(struct __sk_buff *skb, __u64 now)
 		return false;
 	end->reading = READ_NOT_YET;
 	owner = &end->owner;
+	if (!sk && skb->ingress_ifindex) {
+		forget_forwarded(skb, end);
+		return false;
+	}
 	if (!sk) {
-		if (skb->ingress_ifindex)
-			return false;
 		if (!recall_sender(skb, end, now, owner))
 			set_kind(owner, EBPFTLS_OF_KERNEL);
 		return true;
@@ -509,31 +530,38 @@ find_sender(struct __sk_buff *skb, __u64 now)
 			owner_of_near(end, full, owner);
 		else if (!sent_by_caller(end, full, owner))
 			owner_of(end, full, owner);
-		if (owner->kind == EBPFTLS_OF_PROCESS)
+		if (owner->kind != EBPFTLS_OF_KERNEL)
 			note_sent(skb, end, full, now, owner);
-		else if (owner->kind == EBPFTLS_OF_KERNEL && is_answering(full))
+		else if (is_answering(full))
 			find_answerer(skb, end, now, owner);
 		return true;
 	}
 	full = bpf_get_listener_sock(sk);
 	if (full) {
 		owner_of(end, full, owner);
-		if (owner->kind == EBPFTLS_OF_PROCESS)
+		if (owner->kind != EBPFTLS_OF_KERNEL)
 			note_sent(skb, end, full, now, owner);
 	} else if (!recall_sender(skb, end, now, owner))
 		set_kind(owner, EBPFTLS_OF_UNKNOWN);
 	return true;
 }
 
-/* Of what comes from near, for the last answers of its connection. */
+/*
+ * Of what comes from near, for the last answers of its connection. Of that the
+ * socket must be: what is sent by others can be made up.
+ */
 static __always_inline void
-note_near(struct __sk_buff *skb, struct ends *end, __u64 now,
-	  const struct ebpftls_owner *owner)
+note_near(struct __sk_buff *skb, struct ends *end, struct bpf_sock *sk,
+	  __u64 now, const struct ebpftls_owner *owner)
 {
 	const struct packet *packet = &end->packet;
 
+	if ((sk->family != AF_INET && sk->family != AF_INET6) ||
+	    sk->type != SOCK_STREAM || sk->protocol != IPPROTO_TCP)
+		return;
 	if (!read_frame(skb) || !packet->first ||
-	    !(is_closing(packet) || is_opening(packet)))
+	    !(is_closing(packet) || is_opening(packet)) ||
+	    is_translated(packet, sk))
 		return;
 	set_flow(&end->flow, packet, true, FLOW_PORTS);
 	if (is_closing(packet))
@@ -545,7 +573,7 @@ note_near(struct __sk_buff *skb, struct ends *end, __u64 now,
 /*
  * Whether a frame that goes out, but not into the capture, may change what is
  * known of owners of others: nothing is noted of most, see note_sent(), but of
- * datagrams whose addresses are translated.
+ * datagrams whose addresses are translated. What is forwarded has no socket.
  */
 static __always_inline bool
 needs_sender(struct __sk_buff *skb)
@@ -553,7 +581,7 @@ needs_sender(struct __sk_buff *skb)
 	struct bpf_sock *sk = skb->sk;
 
 	if (!sk)
-		return false;
+		return skb->ingress_ifindex != 0;
 	sk = bpf_sk_fullsock(sk);
 	return !sk ||
 	       (sk->protocol != IP_UDP &&
@@ -589,7 +617,7 @@ find_near_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
 	if (owner->kind == EBPFTLS_OF_KERNEL && is_answering(sk))
 		find_answerer(skb, end, now, owner);
 	else if (owner->kind == EBPFTLS_OF_PROCESS)
-		note_near(skb, end, now, owner);
+		note_near(skb, end, sk, now, owner);
 	return true;
 }
 
@@ -646,7 +674,7 @@ unstash_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
 	return recall(end, now, STASH_AGE, owner);
 }
 
-/* The sender of what comes in, if it is on this machine. */
+/* The sender of what comes in, if it is on this machine; on lo it always is. */
 __noinline int
 find_near_or_stashed(struct __sk_buff *skb, __u64 now)
 {
@@ -655,8 +683,11 @@ find_near_or_stashed(struct __sk_buff *skb, __u64 now)
 	if (!end)
 		return false;
 	end->reading = READ_NOT_YET;
-	if (skb->ifindex == LOOPBACK_IFINDEX)
-		return unstash_sender(skb, end, now, &end->owner);
+	if (skb->ifindex == LOOPBACK_IFINDEX) {
+		if (!unstash_sender(skb, end, now, &end->owner))
+			set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
+		return true;
+	}
 	return find_near_sender(skb, end, now, &end->owner);
 }
 
@@ -667,6 +698,31 @@ group_of(struct bpf_sock *sk)
 	struct sock *inner = (struct sock *)number(sk);
 
 	return BPF_CORE_READ(inner, sk_reuseport_cb);
+}
+
+/* Not all links have an address of their own for that. */
+static __always_inline bool
+is_for_many(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u32 daddr = bpf_ntohl(packet->tuple.ipv4.daddr);
+
+	if (skb->pkt_type == PACKET_MULTICAST ||
+	    skb->pkt_type == PACKET_BROADCAST)
+		return true;
+	if (packet->v6)
+		return *(const __u8 *)packet->tuple.ipv6.daddr == 0xff;
+	return daddr >= 0xe0000000 || daddr == 0x7fffffff;
+}
+
+static __always_inline bool
+is_to_loopback(const struct packet *packet)
+{
+	const __be32 *daddr = packet->tuple.ipv6.daddr;
+
+	if (packet->v6)
+		return !(daddr[0] | daddr[1] | daddr[2]) &&
+		       daddr[3] == bpf_htonl(1);
+	return bpf_ntohl(packet->tuple.ipv4.daddr) >> 24 == 127;
 }
 
 /*
@@ -682,9 +738,7 @@ is_one_of_many(struct __sk_buff *skb, struct ends *end, struct bpf_sock *sk,
 
 	if (state != TCP_LISTEN && state != TCP_CLOSE)
 		return false;
-	if (end->packet.protocol == IP_UDP &&
-	    (skb->pkt_type == PACKET_MULTICAST ||
-	     skb->pkt_type == PACKET_BROADCAST))
+	if (end->packet.protocol == IP_UDP && is_for_many(skb, &end->packet))
 		return true;
 	group = group_of(sk);
 	return group && BPF_CORE_READ(group, prog);
@@ -826,6 +880,7 @@ typedef struct {
 
 struct net_device {
 	unsigned short type;
+	void *rx_handler;
 	possible_net_t nd_net;
 } __attribute__((preserve_access_index));
 
@@ -836,16 +891,21 @@ struct sk_buff {
 	__u16 network_header;
 } __attribute__((preserve_access_index));
 
-enum rules {
-	NO_RULES,
-	DIVERTING,
-	TRANSLATING,
-};
+#define DIVERTING   1
+#define TRANSLATING 2
+
+/* What has this place can be anything but a step on the way of all packets. */
+static __always_inline bool
+is_of_rules(int priority)
+{
+	return priority != CONNTRACK_PRIORITY && priority != RAW_PRIORITY &&
+	       priority != DEFRAG_PRIORITY && priority != EARLY_PRIORITY;
+}
 
 /*
  * Whether there are rules here that may translate the addresses of what comes
- * in, or give it to another socket than it is addressed to; an enum rules. The
- * hooks' descriptions lie behind the hooks, in their order.
+ * in, or give it to another socket than it is addressed to. The hooks'
+ * descriptions lie behind the hooks, in their order.
  */
 __noinline int
 find_rules(struct __sk_buff *skb)
@@ -854,20 +914,19 @@ find_rules(struct __sk_buff *skb)
 	struct nf_hook_entries *hooks;
 	struct net *net;
 	struct nf_hook_ops **descriptions, *description;
-	enum rules found = NO_RULES;
+	int priority, found = 0;
 	__u32 count;
-	int priority;
 
 	/* a kernel without netfilter */
 	if (!bpf_core_field_exists(struct net, nf.hooks_ipv4))
-		return NO_RULES;
+		return 0;
 	net = BPF_CORE_READ(inner, dev, nd_net.net);
 	if (skb->protocol == ETH_IPV6)
 		hooks = BPF_CORE_READ(net, nf.hooks_ipv6[PRE_ROUTING]);
 	else
 		hooks = BPF_CORE_READ(net, nf.hooks_ipv4[PRE_ROUTING]);
 	if (!hooks)
-		return NO_RULES;
+		return 0;
 	count = BPF_CORE_READ(hooks, num_hook_entries);
 	descriptions = (void *)hooks + bpf_core_field_offset(hooks->hooks) +
 		       (__u64)count * sizeof(hooks->hooks[0]);
@@ -877,11 +936,11 @@ find_rules(struct __sk_buff *skb)
 			continue;
 		priority = BPF_CORE_READ(description, priority);
 		if (priority == NAT_PRIORITY)
-			return TRANSLATING;
-		if (priority == MANGLE_PRIORITY)
-			found = DIVERTING;
+			found |= TRANSLATING;
+		else if (is_of_rules(priority))
+			found |= DIVERTING;
 	}
-	return count > HOOKS_MAX ? TRANSLATING : found;
+	return count > HOOKS_MAX ? TRANSLATING | DIVERTING : found;
 }
 
 /* Whether it is not passed on to another machine. */
@@ -918,32 +977,56 @@ enum verdict {
 	GUESS, /* for somebody else, if its addresses are still translated */
 };
 
+/* As a port of a bridge, which may have another address, hands on to that. */
+static __always_inline bool
+has_upper(struct __sk_buff *skb)
+{
+	struct sk_buff *inner = (struct sk_buff *)number(skb);
+
+	return BPF_CORE_READ(inner, dev, rx_handler) != NULL;
+}
+
+/*
+ * The rules that may change what becomes of it. On lo addresses have been
+ * translated before, and what has a loopback address nobody diverts.
+ */
+static __always_inline int
+rules_for(struct __sk_buff *skb, const struct packet *packet)
+{
+	if (is_for_many(skb, packet))
+		return 0;
+	if (skb->ifindex != LOOPBACK_IFINDEX)
+		return find_rules(skb);
+	return is_to_loopback(packet) ? 0 : find_rules(skb) & DIVERTING;
+}
+
 /*
  * What a listener or a socket without a peer gets by its port only, it gets
  * only if it is not for another machine and the addresses are not translated
- * after this. On lo that is done before, and of what is for many nobody is
- * told. Nobody can tell of a connection that is being opened; of others the
- * kernel's connection tracking may know.
+ * after this. Of what is for many nobody is told. What has the address of
+ * another link is for a bridge here, if for anybody. Nobody can tell of a
+ * connection that is being opened; of others the kernel's connection tracking
+ * may know.
  */
 static __always_inline enum verdict
 doubt(struct __sk_buff *skb, struct ends *end)
 {
 	const struct packet *packet = &end->packet;
-	enum rules rules = NO_RULES;
+	bool loopback = skb->ifindex == LOOPBACK_IFINDEX;
+	int rules = rules_for(skb, packet);
 
-	if (skb->ifindex != LOOPBACK_IFINDEX &&
-	    skb->pkt_type != PACKET_MULTICAST &&
-	    skb->pkt_type != PACKET_BROADCAST) {
-		rules = find_rules(skb);
-		if (rules != TRANSLATING && !is_for_here(skb))
-			return NOBODY;
-	}
-	if (is_opening(packet)) {
-		if (rules != NO_RULES)
-			set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
+	if (skb->pkt_type == PACKET_OTHERHOST && !has_upper(skb))
+		return NOBODY;
+	if (!loopback && !is_for_many(skb, packet) && !(rules & TRANSLATING) &&
+	    !is_for_here(skb))
+		return NOBODY;
+	if (skb->pkt_type == PACKET_OTHERHOST ||
+	    (rules && is_opening(packet)) ||
+	    (rules && loopback && packet->protocol == IP_UDP))
+		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
+	if (skb->pkt_type == PACKET_OTHERHOST || is_opening(packet))
 		return SOMEBODY;
-	}
-	if (rules == TRANSLATING)
+	if (rules & TRANSLATING)
 		return GUESS;
 	if (packet->protocol != IP_TCP)
 		return SOMEBODY;

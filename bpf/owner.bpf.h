@@ -503,12 +503,17 @@ is_same_process(const struct held *a, const struct held *b)
 static __always_inline void
 judge(struct held *now, const struct held *held, struct task_struct *task)
 {
-	bool before = held->owner.chosen;
+	bool whole = sum(held) == held->check;
+	bool before = whole && held->owner.chosen;
 
-	if (is_same_process(now, held) && sum(held) == held->check)
+	if (whole && is_same_process(now, held))
 		now->owner.chosen = before;
 	else
-		now->owner.chosen = choose(&now->owner, task, before);
+		now->owner.chosen =
+		    choose(&now->owner, task,
+			   before && now->program == held->program &&
+			       now->owner.pid == held->owner.pid &&
+			       now->owner.start == held->owner.start);
 	now->check = sum(now);
 }
 

@@ -121,7 +121,7 @@ wants_comm(const struct ebpftls_owner *owner)
 	return bpf_map_lookup_elem(&wanted, &key) != NULL;
 }
 
-/* A process that exits has no program any more: it is what it was `before`. */
+/* A process that exits has no file any more: it is what it was `before`. */
 static __always_inline bool
 wants_exe(struct task_struct___select *task, bool before)
 {
@@ -171,7 +171,7 @@ matches(const struct ebpftls_owner *owner, void *task, bool before)
 
 /*
  * Whether the capture is for the process that `owner` describes; `before`:
- * whether it was for the one that had the socket before.
+ * whether it was for the very program when it used the socket before.
  */
 static __always_inline bool
 choose(const struct ebpftls_owner *owner, void *task, bool before)

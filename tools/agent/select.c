@@ -20,6 +20,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "ebpftls-control-io.h"
 #include "peer.h"
 #include "process.h"
 
@@ -151,12 +152,13 @@ add_exe(struct selection *selection, const char *path, const struct peer *peer,
 	bool found = fd >= 0 && identify(fd, peer->pid, &wanted);
 	int error = fd >= 0 ? errno : -fd;
 
-	if (fd >= 0)
-		close(fd);
 	if (found) {
 		add(selection, &wanted);
+		selection->files[selection->file_count++] = fd;
 		return 0;
 	}
+	if (fd >= 0)
+		close(fd);
 	if (error == EISDIR)
 		return fail(failure, EBPFTLS_REASON_OTHER,
 			    "exe=%s: this is not a file", path);
@@ -385,6 +387,13 @@ select_limit(struct selection *selection, const struct ebpftls_caller *caller,
 	return fail(failure, EBPFTLS_REASON_NO_PERMISSION,
 		    "among the processes of other users only root can choose "
 		    "by this");
+}
+
+void
+select_close(struct selection *selection)
+{
+	ebpftls_control_close(selection->files, selection->file_count);
+	selection->file_count = 0;
 }
 
 bool

@@ -17,6 +17,8 @@ struct selection {
 	struct ebpftls_selection settings; /* kinds 0: all processes */
 	struct ebpftls_wanted wanted[SELECT_WANTED_MAX];
 	size_t count;
+	int files[EBPFTLS_WANTS_MAX]; /* of `exe=`, see select_close() */
+	size_t file_count;
 };
 
 /*
@@ -38,6 +40,12 @@ int select_limit(struct selection *selection,
 
 /* Whether the capture is chosen by this, among others. */
 bool select_has(const struct selection *selection, enum ebpftls_want kind);
+
+/*
+ * As long as the capture lasts, the files that were named are kept, for else
+ * others could get their numbers.
+ */
+void select_close(struct selection *selection);
 
 /* Fills the map `wanted`. Returns 0 or a negative errno. */
 int select_fill(const struct selection *selection, int map);

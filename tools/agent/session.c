@@ -905,6 +905,7 @@ session_run(int sock, const struct session_options *options)
 	filter_close(&session.filter);
 	capture_close(&session.capture);
 	owners_close(&session.owners);
+	select_close(&session.selection);
 	ebpftls_control_close((int[]){ session.links, session.clock,
 				       session.packet, session.cgroup },
 			      4);
