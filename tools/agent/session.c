@@ -467,6 +467,15 @@ set_up(struct session *session, struct failure *failure)
 	return 0;
 }
 
+/* What the peer has to know: rather than that, it hears that this ends. */
+static void
+tell(struct session *session, union ebpftls_any_message *message,
+     enum ebpftls_message type, const int *fds, size_t count)
+{
+	if (ebpftls_control_send(session->sock, message, type, fds, count) != 0)
+		shutdown(session->sock, SHUT_RDWR);
+}
+
 static int
 link_changed(void *context, const struct link *link)
 {
@@ -504,7 +513,7 @@ links_changed(struct session *session)
 	if (!session->gone || was_gone)
 		return;
 	memset(&message, 0, sizeof(message));
-	ebpftls_control_send(session->sock, &message, EBPFTLS_GONE, NULL, 0);
+	tell(session, &message, EBPFTLS_GONE, NULL, 0);
 }
 
 static void
@@ -516,8 +525,7 @@ secrets_off(struct session *session, const struct failure *failure)
 	message.secrets_off.reason = failure->reason;
 	memcpy(message.secrets_off.text, failure->text,
 	       sizeof(message.secrets_off.text));
-	ebpftls_control_send(session->sock, &message, EBPFTLS_SECRETS_OFF, NULL,
-			     0);
+	tell(session, &message, EBPFTLS_SECRETS_OFF, NULL, 0);
 	session->told = true;
 }
 
@@ -621,8 +629,7 @@ discover_more(struct session *session)
 	memset(&message, 0, sizeof(message));
 	message.secrets_on.size = secrets_ring_size(session->secrets);
 	message.secrets_on.files = discover_files(session->discover);
-	ebpftls_control_send(session->sock, &message, EBPFTLS_SECRETS_ON, &ring,
-			     1);
+	tell(session, &message, EBPFTLS_SECRETS_ON, &ring, 1);
 	session->told = true;
 }
 
