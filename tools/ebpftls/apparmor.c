@@ -14,21 +14,35 @@
 #define ENABLED	 "/sys/module/apparmor/parameters/enabled"
 #define FOLDER	 "/etc/apparmor.d"
 
-/* A line that has `text` in it, but is no comment. */
-static bool
+/* Whether a line begins with `text`; -1 if the file cannot be read. */
+static int
 has_line(const char *path, const char *text)
 {
 	FILE *file = fopen(path, "re");
 	char line[1024];
-	bool found = false;
+	int found = 0;
 
 	if (file == NULL)
-		return false;
+		return -1;
 	while (!found && fgets(line, sizeof(line), file) != NULL)
-		found = line[strspn(line, " \t")] != '#' &&
-			strstr(line, text) != NULL;
+		found = strncmp(line + strspn(line, " \t"), text,
+				strlen(text)) == 0;
 	fclose(file);
 	return found;
+}
+
+/* By the path, or by a name, which is the program's; -1: it does not say. */
+static int
+is_enforced(const char *program)
+{
+	char line[PATH_MAX];
+	int found;
+
+	snprintf(line, sizeof(line), "%s (enforce)", program);
+	found = has_line(PROFILES, line);
+	if (found != 0)
+		return found;
+	return has_line(PROFILES, strrchr(line, '/') + 1);
 }
 
 /* "/usr/bin/tcpdump" is confined by usr.bin.tcpdump. */
@@ -48,20 +62,17 @@ enum apparmor_state
 apparmor_ask(const char *program, const char *needed, const char **profile)
 {
 	static char name[NAME_MAX];
-	char path[PATH_MAX], rule[PATH_MAX];
+	char path[PATH_MAX];
 	bool has_profile = find_profile(program, name, sizeof(name));
+	int enforced = is_enforced(program);
 
 	*profile = name;
-	if (access(PROFILES, R_OK) == 0) {
-		snprintf(rule, sizeof(rule), "%s (enforce)", program);
-		if (!has_line(PROFILES, rule))
-			return APPARMOR_FREE;
-	} else if (!has_profile || !has_line(ENABLED, "Y")) {
+	if (enforced == 0)
 		return APPARMOR_FREE;
-	}
+	if (enforced < 0 && (!has_profile || has_line(ENABLED, "Y") != 1))
+		return APPARMOR_FREE;
 	snprintf(path, sizeof(path), FOLDER "/local/%s", name);
-	if (has_line(path, needed))
+	if (has_line(path, needed) == 1)
 		return APPARMOR_TOLD;
-	return access(PROFILES, R_OK) == 0 ? APPARMOR_CONFINED
-					   : APPARMOR_UNKNOWN;
+	return enforced == 1 ? APPARMOR_CONFINED : APPARMOR_UNKNOWN;
 }
