@@ -128,7 +128,7 @@ run(void *context, uint64_t kept)
 
 	(void)kept;
 	prctl(PR_SET_NAME, NAME, 0, 0, 0);
-	if (privileges_keep(PRIVILEGES_LOOK) != 0 ||
+	if (privileges_look() != 0 ||
 	    privileges_allow(allowed, sizeof(allowed) / sizeof(allowed[0])) !=
 		0)
 		return;

@@ -100,6 +100,19 @@ permitted(void)
 	return sets[0].permitted | (uint64_t)sets[1].permitted << 32;
 }
 
+/* Services may lack the one that is for it. */
+int
+privileges_look(void)
+{
+	const uint64_t map_files = PRIVILEGE(CAP_CHECKPOINT_RESTORE);
+	uint64_t set = PRIVILEGE(CAP_SYS_PTRACE) |
+		       PRIVILEGE(CAP_DAC_READ_SEARCH) | map_files;
+
+	if (!(permitted() & map_files))
+		set |= PRIVILEGE(CAP_SYS_ADMIN);
+	return privileges_keep(set);
+}
+
 /* --- system calls --------------------------------------------------------- */
 
 static int

@@ -12,16 +12,14 @@
 /* A set of capabilities for privileges_keep(). */
 #define PRIVILEGE(capability) (UINT64_C(1) << (capability))
 
-/*
- * To look into other users' processes and at what they have mapped: the first
- * of those two is enough, kernels and services may lack it.
- */
-#define PRIVILEGES_LOOK                                               \
-	(PRIVILEGE(CAP_SYS_PTRACE) | PRIVILEGE(CAP_DAC_READ_SEARCH) | \
-	 PRIVILEGE(CAP_CHECKPOINT_RESTORE) | PRIVILEGE(CAP_SYS_ADMIN))
-
 /* Gives up all capabilities but those of the set. Returns 0 or -1. */
 int privileges_keep(uint64_t set);
+
+/*
+ * Gives up all capabilities but those to look into other users' processes and
+ * at what they have mapped. Returns 0 or -1.
+ */
+int privileges_look(void);
 
 /*
  * Allows these system calls and no others, which fail with EPERM. Returns 0 or
