@@ -389,15 +389,16 @@ pcap_ebpftls_end_dumps(struct pcap_ebpftls *handle)
 	ebpftls_keylog_close(&handle->keylog);
 }
 
-/* What will hold secrets is its owner's alone. */
-static void
+/* What will hold secrets is its owner's alone. Returns 0 or -1 with errno. */
+static int
 close_to_others(int fd)
 {
 	struct stat status;
 
-	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-	    (status.st_mode & 077) != 0)
-		fchmod(fd, status.st_mode & 0700);
+	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) ||
+	    (status.st_mode & 077) == 0)
+		return 0;
+	return fchmod(fd, status.st_mode & 0700);
 }
 
 int
@@ -416,8 +417,8 @@ ebpftls_dump_begin(pcap_t *p, FILE *file, int linktype)
 		errno = EIO;
 		return -1;
 	}
-	if (!handle->device.no_secrets)
-		close_to_others(fileno(file));
+	if (!handle->device.no_secrets && close_to_others(fileno(file)) != 0)
+		return -1;
 	error = pcap_ebpftls_take_secrets(handle);
 	if (error != 0) {
 		errno = -error;

@@ -40,8 +40,8 @@ policy_admit(const struct peer *peer, const char *group,
 		     "--group");
 		return fail_remedy(
 		    failure, "sudo systemctl edit ebpftls-agent@.service, "
-			     "as /lib/systemd/system/ebpftls-agent@."
-			     "service says; or capture as root");
+			     "as ebpftls-agent(8) says of --group; or capture "
+			     "as root");
 	}
 	entry = getgrnam(group);
 	if (entry == NULL) {

@@ -97,7 +97,8 @@ tell_broken(struct findings *findings, const struct ebpftls_reach *reach,
 		 reach->path, what);
 	if (reach->is_service)
 		snprintf(remedy, sizeof(remedy),
-			 "\"journalctl -u 'ebpftls-agent@*'\" may say why; "
+			 "a user may have 32 captures at once; \"journalctl -u "
+			 "'ebpftls-agent*'\" may say what else it is; or "
 			 "install ebpftls again, by sudo make install");
 	else
 		snprintf(remedy, sizeof(remedy),
