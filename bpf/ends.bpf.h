@@ -486,18 +486,26 @@ find_answerer(struct __sk_buff *skb, struct ends *end, __u64 now,
 				    : EBPFTLS_OF_UNKNOWN);
 }
 
-/* A flow that was ours and is forwarded now is somebody else's. */
-static __always_inline void
-forget_forwarded(struct __sk_buff *skb, struct ends *end)
+/*
+ * A flow that was ours and is forwarded now is somebody else's. A function of
+ * its own, as what leads to holds() has no stack to spare.
+ */
+__noinline int
+forget_forwarded(struct __sk_buff *skb)
 {
-	const struct packet *packet = &end->packet;
+	struct ends *end = get_ends();
+	const struct packet *packet;
 
+	if (!end)
+		return 0;
+	packet = &end->packet;
 	if (!read_frame(skb) || !packet->first ||
 	    (packet->protocol != IP_UDP && !is_opening(packet)))
-		return;
+		return 0;
 	set_flow(&end->flow, packet, true, FLOW_PORTS);
 	if (bpf_map_lookup_elem(&flows, &end->flow))
 		bpf_map_delete_elem(&flows, &end->flow);
+	return 0;
 }
 
 /*
@@ -516,7 +524,7 @@ find_sender(struct __sk_buff *skb, __u64 now)
 	end->reading = READ_NOT_YET;
 	owner = &end->owner;
 	if (!sk && skb->ingress_ifindex) {
-		forget_forwarded(skb, end);
+		forget_forwarded(skb);
 		return false;
 	}
 	if (!sk) {

@@ -499,21 +499,26 @@ is_same_process(const struct held *a, const struct held *b)
 	       x[0] == y[0] && x[1] == y[1];
 }
 
-/* A verdict holds as long as the process stays what it is. */
-static __always_inline void
+static __always_inline bool
+is_same_program(const struct held *a, const struct held *b)
+{
+	return a->owner.start == b->owner.start &&
+	       a->owner.pid == b->owner.pid && a->program == b->program;
+}
+
+/*
+ * A verdict holds as long as the process stays what it is. No part of its
+ * callers, as what leads to holds() has no stack to spare.
+ */
+static __noinline void
 judge(struct held *now, const struct held *held, struct task_struct *task)
 {
-	bool whole = sum(held) == held->check;
-	bool before = whole && held->owner.chosen;
-
-	if (whole && is_same_process(now, held))
-		now->owner.chosen = before;
+	if (is_same_process(now, held) && sum(held) == held->check)
+		now->owner.chosen = held->owner.chosen;
 	else
 		now->owner.chosen =
 		    choose(&now->owner, task,
-			   before && now->program == held->program &&
-			       now->owner.pid == held->owner.pid &&
-			       now->owner.start == held->owner.start);
+			   is_same_program(now, held) && held->owner.chosen);
 	now->check = sum(now);
 }
 
