@@ -199,7 +199,7 @@ def watch(path, seconds, test):
     else:
         print(f"FAIL {test}/whole-at-any-time: {fault}")
     if worst > 2:
-        fault = f"the newest packet was {worst:.1f} s old"
+        fault = f"the newest packet was {worst:.3f} s old"
         print(f"FAIL {test}/two-seconds: {fault}")
     else:
         print(f"PASS {test}/two-seconds")
