@@ -516,6 +516,8 @@ NETLINK = {
     "no-end": netlink(NEWLINK, interface(5, attribute(IFNAME, b"x" * 20))),
     "done": netlink(DONE, bytes(4)),
     "error": netlink(ERROR, struct.pack("<i", -1) + bytes(16)),
+    # what a socket says that lost messages, and what is no reason to ask anew
+    "no-buffers": netlink(ERROR, struct.pack("<i", -105) + bytes(16)),
 }
 
 # --- what /proc says of a process: stat, cgroup, cmdline ------------------------

@@ -106,7 +106,8 @@ links_read(int fd, links_handler *handler, void *context)
 		result =
 		    netlink_receive(fd, MSG_DONTWAIT, tell, &reader, &done);
 	while (result == 0 && !done);
-	if (result == -ENOBUFS)
+	/* the socket's own word, not a message's: what came before is lost */
+	if (result == -ENOBUFS && !done)
 		return links_list(fd, handler, context);
 	return result == -EAGAIN ? 0 : result;
 }
