@@ -164,4 +164,19 @@ check_main(const struct check_case *cases)
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* The same in a folder of their own, in which they leave at most that file. */
+static inline int
+check_main_with_file(const struct check_case *cases, const char *file)
+{
+	char folder[] = "/tmp/ebpftls-test.XXXXXX";
+	int status;
+
+	if (mkdtemp(folder) == NULL || chdir(folder) != 0)
+		abort();
+	status = check_main(cases);
+	unlink(file);
+	rmdir(folder);
+	return status;
+}
+
 #endif

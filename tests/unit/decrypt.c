@@ -481,15 +481,7 @@ static const struct check_case cases[] = {
 int
 main(void)
 {
-	char folder[] = "/tmp/ebpftls-decrypt.XXXXXX";
-	int status;
-
 	read_secrets();
 	read_packets();
-	if (mkdtemp(folder) == NULL || chdir(folder) != 0)
-		abort();
-	status = check_main(cases);
-	unlink(FILENAME);
-	rmdir(folder);
-	return status;
+	return check_main_with_file(cases, FILENAME);
 }

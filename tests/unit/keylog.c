@@ -271,13 +271,5 @@ static const struct check_case cases[] = {
 int
 main(void)
 {
-	char folder[] = "/tmp/ebpftls-keylog.XXXXXX";
-	int status;
-
-	if (mkdtemp(folder) == NULL || chdir(folder) != 0)
-		abort();
-	status = check_main(cases);
-	unlink(path);
-	rmdir(folder);
-	return status;
+	return check_main_with_file(cases, path);
 }
