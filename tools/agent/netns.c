@@ -61,12 +61,15 @@ find_namespace(const char *name)
 	return open_namespace(path);
 }
 
-/* /sys/class/net is that of the process that mounted it. */
+/*
+ * /sys/class/net is that of the process that mounted it. What is unmounted
+ * elsewhere is to be unmounted here, too, or its disk stays in use.
+ */
 static int
 mount_sys(void)
 {
 	if (unshare(CLONE_NEWNS) != 0 ||
-	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+	    mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
 		return -1;
 	return mount("sysfs", "/sys", "sysfs", MS_RDONLY, NULL);
 }
