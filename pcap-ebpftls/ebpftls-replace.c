@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "ebpftls-write.h"
@@ -51,16 +52,71 @@ open_folder(const char *path)
 	return fd;
 }
 
-/* An earlier one of ours, which did not get to its end. */
-static void
-remove_old(const struct ebpftls_replace *replace)
+bool
+ebpftls_replace_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+	       a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Whether the temporary name leads to this file. */
+static bool
+is_temporary(const struct ebpftls_replace *replace, int fd)
+{
+	struct stat named, opened;
+
+	return fstatat(replace->folder, replace->temporary, &named,
+		       AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
+	       named.st_ino == opened.st_ino;
+}
+
+/*
+ * Only who has locked the file of that name removes or renames it. It may have
+ * been another's between its making and the lock. A file system that has no
+ * locks is no reason to do nothing.
+ */
+static int
+take(const struct ebpftls_replace *replace, int fd)
+{
+	if ((flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) ||
+	    !is_temporary(replace, fd))
+		return -EBUSY;
+	return 0;
+}
+
+static bool
+is_old(const struct ebpftls_replace *replace)
 {
 	struct stat status;
 
-	if (fstatat(replace->folder, replace->temporary, &status,
-		    AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISREG(status.st_mode) && status.st_uid == geteuid())
-		unlinkat(replace->folder, replace->temporary, 0);
+	return fstatat(replace->folder, replace->temporary, &status,
+		       AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(status.st_mode) && status.st_uid == geteuid();
+}
+
+/*
+ * An earlier one of ours, which did not get to its end. It is opened for
+ * writing, as NFS locks no other.
+ */
+static int
+remove_old(const struct ebpftls_replace *replace)
+{
+	int fd, error;
+
+	if (!is_old(replace))
+		return 0;
+	fd = openat(replace->folder, replace->temporary,
+		    O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	error = take(replace, fd);
+	if (error == 0 && unlinkat(replace->folder, replace->temporary, 0) != 0)
+		error = -errno;
+	close(fd);
+	return error;
 }
 
 /* A full disk shows now rather than later; not all file systems can tell. */
@@ -76,11 +132,31 @@ reserve(int fd, int64_t size)
 static int
 create(struct ebpftls_replace *replace, int64_t size)
 {
-	remove_old(replace);
-	replace->fd =
-	    openat(replace->folder, replace->temporary,
-		   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return replace->fd >= 0 ? reserve(replace->fd, size) : -errno;
+	int error = remove_old(replace);
+	int fd;
+
+	if (error != 0)
+		return error;
+	fd = openat(replace->folder, replace->temporary,
+		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	error = take(replace, fd);
+	if (error != 0) {
+		close(fd); /* who has it removes it */
+		return error;
+	}
+	replace->fd = fd;
+	return reserve(fd, size);
+}
+
+/* What it is that will be replaced. */
+static int
+look(struct ebpftls_replace *replace)
+{
+	replace->exists = fstatat(replace->folder, replace->name, &replace->was,
+				  AT_SYMLINK_NOFOLLOW) == 0;
+	return replace->exists || errno == ENOENT ? 0 : -errno;
 }
 
 int
@@ -101,7 +177,9 @@ ebpftls_replace_begin(struct ebpftls_replace *replace, const char *path,
 		replace->temporary = NULL;
 		error = -ENOMEM;
 	} else if (replace->folder >= 0) {
-		error = create(replace, size);
+		error = look(replace);
+		if (error == 0)
+			error = create(replace, size);
 	}
 	if (error != 0)
 		ebpftls_replace_abandon(replace);
@@ -150,6 +228,21 @@ dress(int fd, const struct stat *like)
 	return fchmod(fd, like->st_mode & 07777);
 }
 
+/*
+ * Writing to the disk takes its time, in which both names may have become
+ * another's: a capture can have begun there.
+ */
+static bool
+is_in_place(const struct ebpftls_replace *replace)
+{
+	struct stat is;
+
+	return is_temporary(replace, replace->fd) &&
+	       (!replace->exists || (fstatat(replace->folder, replace->name,
+					     &is, AT_SYMLINK_NOFOLLOW) == 0 &&
+				     ebpftls_replace_same(&is, &replace->was)));
+}
+
 /* What was reserved and not used goes back. */
 static int
 settle(const struct ebpftls_replace *replace, const struct stat *like)
@@ -157,8 +250,11 @@ settle(const struct ebpftls_replace *replace, const struct stat *like)
 	const off_t end = lseek(replace->fd, 0, SEEK_CUR);
 
 	if (end < 0 || ftruncate(replace->fd, end) != 0 ||
-	    dress(replace->fd, like) != 0 || fsync(replace->fd) != 0 ||
-	    renameat(replace->folder, replace->temporary, replace->folder,
+	    dress(replace->fd, like) != 0 || fsync(replace->fd) != 0)
+		return -errno;
+	if (!is_in_place(replace))
+		return -ESTALE;
+	if (renameat(replace->folder, replace->temporary, replace->folder,
 		     replace->name) != 0)
 		return -errno;
 	return 0;
@@ -185,7 +281,20 @@ ebpftls_replace_finish(struct ebpftls_replace *replace, const struct stat *like)
 void
 ebpftls_replace_abandon(struct ebpftls_replace *replace)
 {
-	if (replace->fd >= 0)
+	if (replace->fd >= 0 && is_temporary(replace, replace->fd))
 		unlinkat(replace->folder, replace->temporary, 0);
 	release(replace);
+}
+
+const char *
+ebpftls_replace_why(int error)
+{
+	switch (error) {
+	case -EBUSY:
+		return "another one is writing it";
+	case -ESTALE:
+		return "it has changed meanwhile";
+	default:
+		return strerror(-error);
+	}
 }

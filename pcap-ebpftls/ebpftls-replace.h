@@ -16,7 +16,9 @@ struct ebpftls_replace {
 	int fd;
 	char *name; /* in the folder */
 	char *temporary;
-	uint8_t *bytes; /* not yet written */
+	bool exists;	 /* there is a file of that name already: */
+	struct stat was; /* this one */
+	uint8_t *bytes;	 /* not yet written */
 	size_t used;
 	int error; /* of writing: an errno, and nothing is written any more */
 };
@@ -24,7 +26,8 @@ struct ebpftls_replace {
 /*
  * Begins what is to become the file `path`, which need not exist. `size` is
  * about how long it will be; 0: not known. What an earlier one has left
- * behind is removed. Returns 0 or a negative errno.
+ * behind is removed. Returns 0 or a negative errno; -EBUSY: another one is
+ * about to replace the same.
  */
 int ebpftls_replace_begin(struct ebpftls_replace *replace, const char *path,
 			  int64_t size);
@@ -35,12 +38,19 @@ void ebpftls_replace_put(struct ebpftls_replace *replace, const void *bytes,
 
 /*
  * Puts the file in its place, with this owner, group and mode. Returns 0, or a
- * negative errno: then all is as it was before. Frees all.
+ * negative errno: then all is as it was before. -ESTALE: what is there is not
+ * what was there at the beginning. Frees all.
  */
 int ebpftls_replace_finish(struct ebpftls_replace *replace,
 			   const struct stat *like);
 
 /* Removes the new file, and frees all. */
 void ebpftls_replace_abandon(struct ebpftls_replace *replace);
+
+/* What these errors say of the file. */
+const char *ebpftls_replace_why(int error);
+
+/* Whether it is still the same file, and nobody has written to it. */
+bool ebpftls_replace_same(const struct stat *a, const struct stat *b);
 
 #endif

@@ -547,13 +547,10 @@ open_file(struct work *work)
 static bool
 is_unchanged(const struct work *work)
 {
-	const struct stat *was = &work->status;
 	struct stat is;
 
-	return lstat(work->seal->path, &is) == 0 && is.st_dev == was->st_dev &&
-	       is.st_ino == was->st_ino && is.st_size == was->st_size &&
-	       is.st_mtim.tv_sec == was->st_mtim.tv_sec &&
-	       is.st_mtim.tv_nsec == was->st_mtim.tv_nsec;
+	return lstat(work->seal->path, &is) == 0 &&
+	       ebpftls_replace_same(&is, &work->status);
 }
 
 static bool
@@ -563,7 +560,7 @@ replace(struct work *work)
 					  work->status.st_size);
 
 	if (error != 0)
-		return fail(work, "%s", strerror(-error));
+		return fail(work, "%s", ebpftls_replace_why(error));
 	work->replacing = true;
 	if (!merge(work))
 		return false;
@@ -571,7 +568,7 @@ replace(struct work *work)
 		return fail(work, "it has changed meanwhile");
 	work->replacing = false;
 	error = ebpftls_replace_finish(&work->replace, &work->status);
-	return error == 0 || fail(work, "%s", strerror(-error));
+	return error == 0 || fail(work, "%s", ebpftls_replace_why(error));
 }
 
 static void

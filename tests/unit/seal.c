@@ -702,6 +702,28 @@ test_again(void)
 	look_for("a:pid=1#0 b:pid=1#0 ", false);
 }
 
+/* What another one is just making stays its own. */
+static void
+test_at_once(void)
+{
+	struct ebpftls_blocks nothing = { .size = 0 };
+	struct ebpftls_seal seal = { .path = path };
+	char name[80];
+	int fd;
+
+	snprintf(name, sizeof(name), "%s.unfinished", path);
+	write_to(name, &nothing);
+	fd = open(name, O_RDONLY);
+	check(flock(fd, LOCK_EX | LOCK_NB) == 0);
+	make_pair('b', true);
+	write_to(path, &file);
+	check(ebpftls_seal(&seal) == -1);
+	check(strstr(seal.why, "another one is") != NULL);
+	check(!is_alone() && has_journal(0));
+	close(fd);
+	look_for("a:pid=1#0 b:pid=1#0 ", false);
+}
+
 static void
 test_nothing_kept(void)
 {
@@ -740,6 +762,7 @@ main(void)
 		{ "seal: owner and mode", test_mode_is_kept },
 		{ "seal: the journal is overwritten", test_wiped },
 		{ "seal: once more", test_again },
+		{ "seal: two at once", test_at_once },
 		{ "seal: no journal", test_nothing_kept },
 		{ NULL, NULL },
 	};

@@ -87,7 +87,8 @@ finish(const struct strip *strip, struct ebpftls_replace *replace, bool whole)
 	}
 	error = ebpftls_replace_finish(replace, &like);
 	return error == 0 ? 0
-			  : complain("%s: %s", strip->output, strerror(-error));
+			  : complain("%s: %s", strip->output,
+				     ebpftls_replace_why(error));
 }
 
 static int
@@ -102,7 +103,8 @@ strip_file(const struct strip *strip, const char *path, int fd)
 		    ? ebpftls_replace_begin(&replace, strip->output, 0)
 		    : -ENOMEM;
 	if (error != 0)
-		error = complain("%s: %s", strip->output, strerror(-error));
+		error = complain("%s: %s", strip->output,
+				 ebpftls_replace_why(error));
 	else
 		error = finish(strip, &replace,
 			       copy(strip, path, &reader, &replace, bare));
