@@ -150,13 +150,15 @@ create(struct ebpftls_replace *replace, int64_t size)
 	return reserve(fd, size);
 }
 
-/* What it is that will be replaced. */
+/* What it is that will be replaced: what is no file would become one. */
 static int
 look(struct ebpftls_replace *replace)
 {
 	replace->exists = fstatat(replace->folder, replace->name, &replace->was,
 				  AT_SYMLINK_NOFOLLOW) == 0;
-	return replace->exists || errno == ENOENT ? 0 : -errno;
+	if (!replace->exists)
+		return errno == ENOENT ? 0 : -errno;
+	return S_ISREG(replace->was.st_mode) ? 0 : -EMEDIUMTYPE;
 }
 
 int
@@ -292,6 +294,8 @@ ebpftls_replace_why(int error)
 	switch (error) {
 	case -EBUSY:
 		return "another one is writing it";
+	case -EMEDIUMTYPE:
+		return "it is no ordinary file";
 	case -ESTALE:
 		return "it has changed meanwhile";
 	default:

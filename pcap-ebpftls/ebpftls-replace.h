@@ -27,7 +27,7 @@ struct ebpftls_replace {
  * Begins what is to become the file `path`, which need not exist. `size` is
  * about how long it will be; 0: not known. What an earlier one has left
  * behind is removed. Returns 0 or a negative errno; -EBUSY: another one is
- * about to replace the same.
+ * about to replace the same; -EMEDIUMTYPE: what is there is no regular file.
  */
 int ebpftls_replace_begin(struct ebpftls_replace *replace, const char *path,
 			  int64_t size);

@@ -164,6 +164,26 @@ original_changes(void)
 	forget();
 }
 
+/* A device, a pipe, a folder: what is written there is to go on. */
+static void
+no_file(void)
+{
+	struct ebpftls_replace replace;
+	struct stat status;
+
+	check(mkfifo(path, 0600) == 0);
+	if (!check(ebpftls_replace_begin(&replace, path, 0) == -EMEDIUMTYPE))
+		ebpftls_replace_abandon(&replace);
+	check(lstat(path, &status) == 0 && S_ISFIFO(status.st_mode));
+	check(!is_there(temporary));
+	forget();
+	check(symlink("/dev/null", path) == 0);
+	if (!check(ebpftls_replace_begin(&replace, path, 0) == -EMEDIUMTYPE))
+		ebpftls_replace_abandon(&replace);
+	check(lstat(path, &status) == 0 && S_ISLNK(status.st_mode));
+	forget();
+}
+
 int
 main(void)
 {
@@ -173,6 +193,7 @@ main(void)
 		{ "replace: two at once", two_at_once },
 		{ "replace: another temporary file", other_temporary },
 		{ "replace: an original that changes", original_changes },
+		{ "replace: what is no ordinary file", no_file },
 		{ NULL, NULL },
 	};
 	int status;

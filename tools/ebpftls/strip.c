@@ -4,6 +4,7 @@
 #define _FILE_OFFSET_BITS 64
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,6 +29,17 @@ set(void *settings, char letter, const char *argument)
 	else
 		strip->output = argument;
 	return letter == 'p' || *argument != '\0';
+}
+
+/* A link stays one: what it leads to is replaced. */
+static int
+begin(struct ebpftls_replace *replace, const char *output)
+{
+	char file[PATH_MAX];
+
+	if (realpath(output, file) != NULL)
+		output = file;
+	return ebpftls_replace_begin(replace, output, 0);
 }
 
 /* Copies all blocks. Returns whether that is all there is in the file. */
@@ -100,7 +112,7 @@ strip_file(const struct strip *strip, const char *path, int fd)
 	int error;
 
 	error = ebpftls_reader_init(&reader, fd) && bare != NULL
-		    ? ebpftls_replace_begin(&replace, strip->output, 0)
+		    ? begin(&replace, strip->output)
 		    : -ENOMEM;
 	if (error != 0)
 		error = complain("%s: %s", strip->output,
