@@ -9,15 +9,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/limits.h>
 #include <sys/file.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "ebpftls-write.h"
 
 #define SUFFIX ".unfinished"
 #define ROOM   ((size_t)256 << 10)
+#define ACL    "system.posix_acl_access"
 
 _Static_assert(sizeof(off_t) == 8, "files of more than 2 GB");
+_Static_assert(ROOM >= XATTR_SIZE_MAX, "an ACL goes into the buffer");
 
 static void
 release(struct ebpftls_replace *replace)
@@ -217,17 +221,47 @@ ebpftls_replace_put(struct ebpftls_replace *replace, const void *bytes,
 	replace->used += size;
 }
 
-static int
-dress(int fd, const struct stat *like)
+/* Of calls for an ACL, which have failed. */
+static bool
+was_none(void)
 {
+	return errno == ENODATA || errno == EOPNOTSUPP;
+}
+
+/*
+ * Where there is an ACL, the group's bits of the mode are a limit of all that
+ * it names: without it they would let in a group that it keeps out. So nobody
+ * else gets in before it is there. A new file may have one of its folder's.
+ */
+static int
+copy_mode(const struct ebpftls_replace *replace, mode_t mode, int from)
+{
+	const ssize_t size = fgetxattr(from, ACL, replace->bytes, ROOM);
+	bool none = size < 0 && was_none();
+
+	if (none && fremovexattr(replace->fd, ACL) != 0)
+		none = was_none();
+	if (fchmod(replace->fd, none ? mode : mode & ~(mode_t)077) != 0)
+		return -1;
+	if (size > 0)
+		(void)!fsetxattr(replace->fd, ACL, replace->bytes, (size_t)size,
+				 0);
+	return 0;
+}
+
+static int
+dress(const struct ebpftls_replace *replace, const struct stat *like, int from)
+{
+	const mode_t mode = like->st_mode & 07777;
 	struct stat status;
 
-	if (fstat(fd, &status) != 0)
+	if (fstat(replace->fd, &status) != 0)
 		return -1;
 	if ((status.st_uid != like->st_uid || status.st_gid != like->st_gid) &&
-	    fchown(fd, like->st_uid, like->st_gid) != 0)
+	    fchown(replace->fd, like->st_uid, like->st_gid) != 0)
 		return -1;
-	return fchmod(fd, like->st_mode & 07777);
+	return from < 0 ? fchmod(replace->fd, mode)
+			: copy_mode(replace, mode, from);
 }
 
 /*
@@ -247,12 +281,12 @@ is_in_place(const struct ebpftls_replace *replace)
 
 /* What was reserved and not used goes back. */
 static int
-settle(const struct ebpftls_replace *replace, const struct stat *like)
+settle(const struct ebpftls_replace *replace, const struct stat *like, int from)
 {
 	const off_t end = lseek(replace->fd, 0, SEEK_CUR);
 
 	if (end < 0 || ftruncate(replace->fd, end) != 0 ||
-	    dress(replace->fd, like) != 0 || fsync(replace->fd) != 0)
+	    dress(replace, like, from) != 0 || fsync(replace->fd) != 0)
 		return -errno;
 	if (!is_in_place(replace))
 		return -ESTALE;
@@ -263,14 +297,15 @@ settle(const struct ebpftls_replace *replace, const struct stat *like)
 }
 
 int
-ebpftls_replace_finish(struct ebpftls_replace *replace, const struct stat *like)
+ebpftls_replace_finish(struct ebpftls_replace *replace, const struct stat *like,
+		       int from)
 {
 	int error;
 
 	flush(replace);
 	error = -replace->error;
 	if (error == 0)
-		error = settle(replace, like);
+		error = settle(replace, like, from);
 	if (error != 0) {
 		ebpftls_replace_abandon(replace);
 		return error;

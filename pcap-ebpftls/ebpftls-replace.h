@@ -37,12 +37,14 @@ void ebpftls_replace_put(struct ebpftls_replace *replace, const void *bytes,
 			 size_t size);
 
 /*
- * Puts the file in its place, with this owner, group and mode. Returns 0, or a
- * negative errno: then all is as it was before. -ESTALE: what is there is not
- * what was there at the beginning. Frees all.
+ * Puts the file in its place, with this owner, group and mode, and the ACL of
+ * the open file `from`; -1: that which its folder gives to new files. If an ACL
+ * cannot be copied the file is its owner's alone. Returns 0, or a negative
+ * errno: then all is as it was before. -ESTALE: what is there is not what was
+ * there at the beginning. Frees all.
  */
 int ebpftls_replace_finish(struct ebpftls_replace *replace,
-			   const struct stat *like);
+			   const struct stat *like, int from);
 
 /* Removes the new file, and frees all. */
 void ebpftls_replace_abandon(struct ebpftls_replace *replace);

@@ -567,7 +567,7 @@ replace(struct work *work)
 	if (!is_unchanged(work))
 		return fail(work, "it has changed meanwhile");
 	work->replacing = false;
-	error = ebpftls_replace_finish(&work->replace, &work->status);
+	error = ebpftls_replace_finish(&work->replace, &work->status, work->fd);
 	return error == 0 || fail(work, "%s", ebpftls_replace_why(error));
 }
 

@@ -77,7 +77,7 @@ finish(struct ebpftls_replace *replace)
 {
 	const struct stat status = like_ours();
 
-	return ebpftls_replace_finish(replace, &status);
+	return ebpftls_replace_finish(replace, &status, -1);
 }
 
 static void

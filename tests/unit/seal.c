@@ -7,9 +7,11 @@
 #define _GNU_SOURCE
 #include "ebpftls-seal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "ebpftls-blocks.h"
@@ -20,6 +22,9 @@
 
 #define SECOND UINT64_C(1000000000)
 #define START  (1000 * SECOND)
+
+#define ACCESS	"system.posix_acl_access"
+#define DEFAULT "system.posix_acl_default"
 
 static char folder[] = "/tmp/ebpftls-seal.XXXXXX";
 static char path[64];
@@ -667,6 +672,68 @@ test_mode_is_kept(void)
 	forget();
 }
 
+/* The owner, one user, the group, the mask of these, others: as on the disk. */
+static const uint16_t acl[] = { 2,  0,		       /* the version */
+				1,  6, 0xffff, 0xffff, /* owner: rw */
+				2,  4, 1234,   0,      /* user 1234: r */
+				4,  0, 0xffff, 0xffff, /* group: nothing */
+				16, 4, 0xffff, 0xffff, /* mask: r */
+				32, 0, 0xffff, 0xffff };
+
+static bool
+has_acls(void)
+{
+	if (setxattr(folder, DEFAULT, acl, sizeof(acl), 0) != 0)
+		return false;
+	removexattr(folder, DEFAULT);
+	return true;
+}
+
+/* With it the group can read nothing, though the mode looks as if. */
+static void
+test_acl_is_kept(void)
+{
+	struct ebpftls_seal seal = { .path = path };
+	struct stat status;
+	uint8_t kept[2 * sizeof(acl)];
+
+	if (!has_acls()) {
+		check_skip("no ACLs here");
+		return;
+	}
+	make_pair('b', true);
+	write_to(path, &file);
+	check(setxattr(path, ACCESS, acl, sizeof(acl), 0) == 0);
+	check(stat(path, &status) == 0 && (status.st_mode & 07777) == 0640);
+	check(ebpftls_seal(&seal) == 0);
+	check(stat(path, &status) == 0 && (status.st_mode & 07777) == 0640);
+	if (check(getxattr(path, ACCESS, kept, sizeof(kept)) == sizeof(acl)))
+		check_bytes(kept, acl, sizeof(acl));
+	forget();
+}
+
+/* The folder's default is none that the file has. */
+static void
+test_no_acl_is_added(void)
+{
+	struct ebpftls_seal seal = { .path = path };
+	struct stat status;
+
+	if (!has_acls()) {
+		check_skip("no ACLs here");
+		return;
+	}
+	make_pair('b', true);
+	write_to(path, &file);
+	check(chmod(path, 0640) == 0);
+	check(setxattr(folder, DEFAULT, acl, sizeof(acl), 0) == 0);
+	check(ebpftls_seal(&seal) == 0);
+	check(removexattr(folder, DEFAULT) == 0);
+	check(stat(path, &status) == 0 && (status.st_mode & 07777) == 0640);
+	check(getxattr(path, ACCESS, NULL, 0) < 0 && errno == ENODATA);
+	forget();
+}
+
 /* Who has it open sees nothing in it. */
 static void
 test_wiped(void)
@@ -760,6 +827,8 @@ main(void)
 		{ "seal: a journal in use", test_in_use },
 		{ "seal: broken journals", test_broken_journal },
 		{ "seal: owner and mode", test_mode_is_kept },
+		{ "seal: an ACL", test_acl_is_kept },
+		{ "seal: a folder's default ACL", test_no_acl_is_added },
 		{ "seal: the journal is overwritten", test_wiped },
 		{ "seal: once more", test_again },
 		{ "seal: two at once", test_at_once },

@@ -97,7 +97,7 @@ finish(const struct strip *strip, struct ebpftls_replace *replace, bool whole)
 		ebpftls_replace_abandon(replace);
 		return -1;
 	}
-	error = ebpftls_replace_finish(replace, &like);
+	error = ebpftls_replace_finish(replace, &like, -1);
 	return error == 0 ? 0
 			  : complain("%s: %s", strip->output,
 				     ebpftls_replace_why(error));
