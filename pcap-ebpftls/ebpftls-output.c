@@ -27,16 +27,22 @@
 
 _Static_assert(sizeof(off_t) == 8, "files of more than 2 GB");
 
-/* Of the file; -1: the descriptor is not what it was any more. */
+/* False: the descriptor is not what it was any more. */
+static bool
+look(const struct ebpftls_output *output, struct stat *status)
+{
+	return fstat(output->fd, status) == 0 &&
+	       status->st_dev == output->device &&
+	       status->st_ino == output->inode;
+}
+
+/* Of the file; -1: likewise. */
 static int64_t
 size_of(const struct ebpftls_output *output)
 {
 	struct stat status;
 
-	if (fstat(output->fd, &status) != 0 ||
-	    status.st_dev != output->device || status.st_ino != output->inode)
-		return -1;
-	return status.st_size;
+	return look(output, &status) ? status.st_size : -1;
 }
 
 static void
@@ -261,14 +267,59 @@ write_at(int fd, const char *bytes, size_t size, int64_t offset)
 	return true;
 }
 
-/* Not in what is shorter than we left it: it has become another file. */
+static void
+remember(struct ebpftls_output *output)
+{
+	struct stat status;
+
+	if (!look(output, &status))
+		return;
+	output->size = status.st_size;
+	output->changed = status.st_mtim;
+}
+
+/*
+ * Not in what is shorter than we left it: it has become another file. One that
+ * has ended nobody has to change at all, but for those of us who continue it.
+ */
 static bool
-write_room(const struct ebpftls_output *output, const char *line, size_t length,
+is_as_left(const struct ebpftls_output *output)
+{
+	struct stat status;
+
+	if (!look(output, &status) || status.st_size < output->offset)
+		return false;
+	if (output->file != NULL ||
+	    __atomic_load_n(&output->continued, __ATOMIC_RELAXED))
+		return true;
+	return status.st_size == output->size &&
+	       status.st_mtim.tv_sec == output->changed.tv_sec &&
+	       status.st_mtim.tv_nsec == output->changed.tv_nsec;
+}
+
+static void
+give_up_rooms(struct ebpftls_output *ended)
+{
+	__atomic_store_n(&ended->seekable, false, __ATOMIC_RELAXED);
+}
+
+static bool
+write_room(struct ebpftls_output *output, const char *line, size_t length,
 	   int64_t at)
 {
-	return ebpftls_output_is_seekable(output) &&
-	       size_of(output) >= output->offset &&
-	       write_at(output->fd, line, length, at);
+	bool done;
+
+	if (!ebpftls_output_is_seekable(output))
+		return false;
+	if (!is_as_left(output)) {
+		if (output->file == NULL)
+			give_up_rooms(output);
+		return false;
+	}
+	done = write_at(output->fd, line, length, at);
+	if (output->file == NULL)
+		remember(output);
+	return done;
 }
 
 bool
@@ -305,6 +356,7 @@ ebpftls_output_keep_rooms(struct ebpftls_output *output)
 	}
 	output->file = NULL;
 	output->fd = fd;
+	remember(output);
 	ebpftls_blocks_free(&output->blocks);
 	return true;
 }
@@ -314,9 +366,12 @@ void
 ebpftls_output_displace(const struct ebpftls_output *output,
 			struct ebpftls_output *ended)
 {
-	if (output->device == ended->device && output->inode == ended->inode &&
-	    output->offset < ended->offset)
-		__atomic_store_n(&ended->seekable, false, __ATOMIC_RELAXED);
+	if (output->device != ended->device || output->inode != ended->inode)
+		return;
+	if (output->offset < ended->offset)
+		give_up_rooms(ended);
+	else
+		__atomic_store_n(&ended->continued, true, __ATOMIC_RELAXED);
 }
 
 bool

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "ebpftls-blocks.h"
 #include "ebpftls-flow.h"
@@ -38,6 +39,12 @@ struct ebpftls_output {
 	struct ebpftls_blocks blocks;
 	int64_t offset; /* in the file, of `blocks` */
 	uint64_t since; /* when the first of them came */
+
+	/* of one that has ended, how it was left */
+	int64_t size;
+	struct timespec changed;
+	bool continued; /* another output of ours has begun behind it */
+
 	struct ebpftls_room *rooms;
 	size_t room_count; /* ever; only the last are kept */
 };
@@ -82,7 +89,10 @@ ebpftls_output_add_room(struct ebpftls_output *output,
 			const uint8_t random[EBPFTLS_RANDOM_SIZE],
 			uint64_t now);
 
-/* Puts a line into a room, or returns false. */
+/*
+ * Puts a line into a room, or returns false. Of an ended output whose file
+ * somebody has changed the rooms are gone: it is not seekable any more.
+ */
 bool ebpftls_output_fill_room(struct ebpftls_output *output,
 			      struct ebpftls_room *room, const char *line,
 			      size_t length);
@@ -95,12 +105,13 @@ bool ebpftls_output_keep_rooms(struct ebpftls_output *output);
 
 /*
  * An output that has just been opened. If it is where `ended` is, of which the
- * rooms were kept, and not behind it, these are gone: it is not seekable.
+ * rooms were kept, and not behind it, these are gone: it is not seekable. If it
+ * is behind it, they remain, though the file is written to again.
  */
 void ebpftls_output_displace(const struct ebpftls_output *output,
 			     struct ebpftls_output *ended);
 
-/* For one that has ended, and so may be displaced at any time. */
+/* For one that has ended, which any output that is opened may displace. */
 bool ebpftls_output_is_seekable(const struct ebpftls_output *output);
 
 /* Frees all; blocks that were not written are lost. */

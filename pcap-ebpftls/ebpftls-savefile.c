@@ -222,12 +222,17 @@ put_line(struct ebpftls_savefile *save,
 {
 	struct ebpftls_output *output = &save->output;
 	struct ebpftls_room *room = ebpftls_output_room(output, random);
+	const bool ended =
+	    output->file == NULL && ebpftls_output_is_seekable(output);
 
 	if (output->error != 0)
 		return;
 	if (room == NULL ||
 	    !ebpftls_output_fill_room(output, room, line, length))
 		append_line(save, line, length);
+	/* the packets may still be there, whoever has changed the file */
+	if (ended && !ebpftls_output_is_seekable(output))
+		save->files->late++;
 }
 
 /* Whose line goes where. */

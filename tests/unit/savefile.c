@@ -1205,6 +1205,9 @@ late_in_ended_file(void)
 	check(ebpftls_savefiles_due(&files) == UINT64_MAX);
 	secret(1, 2);
 	check(is_shape(file_shape(), "H I h1 R1 n1 E"));
+	secret(1, 3);
+	check(is_shape(file_shape(), "H I h1 R2 n1 E"));
+	check(files.late == 0);
 	now += 60 * SECOND;
 	ebpftls_savefiles_tick(&files, now);
 	check(check_descriptors() == before - 1);
@@ -1363,6 +1366,53 @@ late_in_emptied_file(void)
 	check(truncate(path, 0) == 0);
 	secret(1, 2);
 	check(is_shape(file_shape(), ""));
+	ebpftls_savefiles_close(&files);
+}
+
+/* Writes other bytes over the file, as an editor or a copy does. */
+static void
+write_other(size_t size)
+{
+	static const uint8_t bytes[4000] = { 'o', 't', 'h', 'e', 'r' };
+	const int fd = open(path, O_WRONLY | O_TRUNC);
+
+	check(fd >= 0 && write(fd, bytes, size) == (ssize_t)size);
+	close(fd);
+	content_size = size;
+	memcpy(content, bytes, size);
+}
+
+/* What was there is gone, however long it is that has come. */
+static void
+late_in_rewritten_file(void)
+{
+	const int before = check_descriptors();
+
+	set_up();
+	leave_room();
+	write_other(4000);
+	secret(1, 2);
+	check(has_kept_content());
+	check(files.late == 1);
+	secret(1, 3);
+	check(has_kept_content());
+	ebpftls_savefiles_tick(&files, now);
+	check(check_descriptors() == before);
+	ebpftls_savefiles_close(&files);
+}
+
+/* A clock may be too coarse to tell both times apart: this one is set. */
+static void
+late_in_file_of_same_size(void)
+{
+	const struct timespec times[2] = { { 0, UTIME_OMIT }, { 1, 0 } };
+
+	set_up();
+	leave_room();
+	write_other(content_size);
+	check(utimensat(AT_FDCWD, path, times, 0) == 0);
+	secret(1, 2);
+	check(has_kept_content());
 	ebpftls_savefiles_close(&files);
 }
 
@@ -2328,6 +2378,8 @@ static const struct check_case cases[] = {
 	{ "the same by another handle", late_in_file_of_other },
 	{ "too late in a file that is continued", late_in_file_appended_to },
 	{ "too late in a file that was emptied", late_in_emptied_file },
+	{ "too late in a file that was rewritten", late_in_rewritten_file },
+	{ "the same, as long as before", late_in_file_of_same_size },
 	{ "a file that ends after the capture", ended_after_close },
 	{ "the end waits", end_waits },
 	{ "the end waits no longer than it has to", end_waits_no_longer },
