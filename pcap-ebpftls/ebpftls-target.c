@@ -3,6 +3,9 @@
  * Looks through the descriptors, and into the files that are open for writing.
  * Of programs that have none nothing else is looked at: profiles of AppArmor
  * need not allow it.
+ *
+ * No file is opened in this process: it could have record locks on it, which it
+ * would lose when the file is closed again.
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
@@ -19,6 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ebpftls-apart.h"
 #include "ebpftls-reader.h"
 
 #define PROGRAM "dumpcap"
@@ -186,6 +190,16 @@ find_interface(struct ebpftls_reader *reader, const char *device,
 	return found == 1;
 }
 
+/* Whether it is a pcapng file. The position of the descriptor stays. */
+static bool
+is_pcapng(int fd)
+{
+	uint32_t type;
+
+	return pread(fd, &type, sizeof(type), 0) == sizeof(type) &&
+	       type == EBPFTLS_BLOCK_SECTION;
+}
+
 /* Whether it begins as dumpcap begins it, for this device. */
 static bool
 is_for(const char *device, struct ebpftls_target *target)
@@ -193,14 +207,48 @@ is_for(const char *device, struct ebpftls_target *target)
 	struct ebpftls_reader reader = { .bytes = NULL };
 	struct stat status;
 	bool found;
+	/* whatever has its name by now, this does not wait */
+	const int fd = open(target->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+					      O_NOCTTY | O_CLOEXEC);
 
-	target->held = open(target->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	found = target->held >= 0 && fstat(target->held, &status) == 0 &&
+	if (fd < 0)
+		return false;
+	found = fstat(fd, &status) == 0 &&
 		is_same(&status, target->device, target->inode) &&
-		ebpftls_reader_init(&reader, target->held) &&
+		is_pcapng(fd) && ebpftls_reader_init(&reader, fd) &&
 		is_writer(&reader) && find_interface(&reader, device, target);
 	ebpftls_reader_free(&reader);
+	close(fd);
 	return found;
+}
+
+/* Files that may be the one, and which of them is. */
+struct look {
+	const char *device;
+	struct ebpftls_target *targets;
+	size_t count;
+	struct ebpftls_target *found;
+};
+
+static void
+look_into(void *context)
+{
+	struct look *look = context;
+
+	for (size_t i = 0; i < look->count && look->found == NULL; i++)
+		if (is_for(look->device, &look->targets[i]))
+			look->found = &look->targets[i];
+}
+
+/* One may close such a descriptor: it unlocks nothing. */
+static bool
+hold(struct ebpftls_target *target)
+{
+	struct stat status;
+
+	target->held = open(target->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return target->held >= 0 && fstat(target->held, &status) == 0 &&
+	       is_same(&status, target->device, target->inode);
 }
 
 static char *
@@ -217,42 +265,72 @@ path_of(int fd)
 	return strdup(path);
 }
 
+/* As far as can be told without opening it. Dumpcap does not append. */
 static bool
-look_at(int fd, const char *device, struct ebpftls_target *target)
+is_likely(int fd, struct stat *status)
 {
-	struct stat status;
-	struct series series;
+	int flags;
 
-	if (!is_output(fd, &status) || is_standard(&status))
+	if (!is_output(fd, status) || is_standard(status))
 		return false;
+	flags = fcntl(fd, F_GETFL);
+	return (flags & O_APPEND) == 0 &&
+	       ((flags & O_ACCMODE) == O_WRONLY || is_pcapng(fd));
+}
+
+static void
+add(struct look *look, int fd, const struct stat *status)
+{
+	struct ebpftls_target *targets, *target;
+
+	targets =
+	    reallocarray(look->targets, look->count + 1, sizeof(*targets));
+	if (targets == NULL)
+		return;
+	look->targets = targets;
+	target = &targets[look->count];
 	*target = (struct ebpftls_target){
 		.path = path_of(fd),
 		.fd = fd,
 		.held = -1,
-		.device = status.st_dev,
-		.inode = status.st_ino,
+		.device = status->st_dev,
+		.inode = status->st_ino,
 	};
-	if (target->path == NULL)
-		return false;
-	if (is_for(device, target)) {
-		target->one_of_many = is_numbered(target->path, &series);
-		return true;
+	if (target->path != NULL)
+		look->count++;
+}
+
+/* Gives the one that was found away, and frees the others. */
+static void
+finish(struct look *look, struct ebpftls_target *target)
+{
+	if (look->found != NULL) {
+		*target = *look->found;
+		look->found->path = NULL;
 	}
-	ebpftls_target_free(target);
-	return false;
+	for (size_t i = 0; i < look->count; i++)
+		ebpftls_target_free(&look->targets[i]);
+	free(look->targets);
 }
 
 bool
 ebpftls_target_find(struct ebpftls_target *target, const char *device)
 {
-	int fd = FIRST;
+	struct look look = { .device = device };
+	struct series series;
+	struct stat status;
 
 	*target = (struct ebpftls_target){ .path = NULL };
-	while (fd < LAST && !look_at(fd, device, target))
-		fd++;
-	if (fd == LAST)
+	for (int fd = FIRST; fd < LAST; fd++)
+		if (is_likely(fd, &status))
+			add(&look, fd, &status);
+	if (look.count > 0)
+		ebpftls_apart(look_into, &look);
+	finish(&look, target);
+	if (target->path == NULL)
 		return false;
-	if (has_parent())
+	target->one_of_many = is_numbered(target->path, &series);
+	if (has_parent() || !hold(target))
 		ebpftls_target_free(target);
 	return target->path != NULL;
 }
@@ -322,6 +400,7 @@ descriptor_of(const struct stat *file)
 static bool
 take_next(struct ebpftls_target *next, const char *path, const char *device)
 {
+	struct look look = { .device = device, .targets = next, .count = 1 };
 	struct stat status;
 
 	if (lstat(path, &status) != 0 || !S_ISREG(status.st_mode) ||
@@ -335,7 +414,8 @@ take_next(struct ebpftls_target *next, const char *path, const char *device)
 		.inode = status.st_ino,
 		.one_of_many = true,
 	};
-	if (next->path != NULL && is_for(device, next))
+	if (next->path != NULL && hold(next) &&
+	    ebpftls_apart(look_into, &look) && look.found != NULL)
 		return true;
 	ebpftls_target_free(next);
 	return false;

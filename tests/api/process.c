@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -415,6 +416,48 @@ open_close_leaves_nothing(void)
 		resident_kib());
 }
 
+/* Whether another process finds a file locked. */
+static int
+is_locked(const char *path)
+{
+	int status;
+	pid_t pid = fork_or_fail();
+
+	if (pid == 0) {
+		struct flock lock = { .l_type = F_WRLCK };
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+
+		_exit(fd < 0 || fcntl(fd, F_GETLK, &lock) != 0 ||
+		      lock.l_type == F_UNLCK);
+	}
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* The program's own, on files that have nothing to do with the capture. */
+static void
+record_locks_stay(void)
+{
+	const int modes[] = { O_WRONLY, O_RDWR };
+
+	for (unsigned i = 0; i < 2; i++) {
+		char path[] = "/tmp/api-process-XXXXXX";
+		int made = mkstemp(path), fd = open(path, modes[i] | O_CLOEXEC);
+		pcap_t *p;
+
+		close(made);
+		require(fd >= 0 && write(fd, "text", 4) == 4 &&
+			    lockf(fd, F_LOCK, 0) == 0,
+			"lock: %s", strerror(errno));
+		p = open_dev(dev(IF_A), .filter = "udp dst port 4711");
+		send_many(IN4, 1, 5);
+		expect(p, 1, 5);
+		pcap_close(p);
+		require(is_locked(path), "the lock is gone");
+		close(fd);
+		unlink(path);
+	}
+}
+
 static void
 no_thread(void)
 {
@@ -458,6 +501,7 @@ static const struct api_case cases[] = {
 	{ "sigchld-ignored", sigchld_ignored, BOTH },
 	{ "sigchld-wait-in-thread", sigchld_wait_in_thread, BOTH },
 	{ "open-close-leaves-nothing", open_close_leaves_nothing, BOTH },
+	{ "record-locks-stay", record_locks_stay, BOTH },
 	{ "no-thread", no_thread, BOTH },
 	{ "close-on-exec", close_on_exec, OURS },
 	{ NULL, NULL, 0 },

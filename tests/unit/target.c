@@ -9,6 +9,7 @@
 #include "ebpftls-target.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -178,6 +179,134 @@ test_standard(void)
 	check(dup2(kept, 0) == 0 && is_found());
 	close(kept);
 	end(fd);
+}
+
+/* Whether another process finds the file locked. */
+static bool
+is_locked(const char *name)
+{
+	int status = -1;
+	pid_t child = fork();
+
+	if (child == 0) {
+		struct flock lock = { .l_type = F_WRLCK };
+		const int fd = open(name, O_RDWR);
+
+		if (fd < 0 || fcntl(fd, F_GETLK, &lock) != 0)
+			_exit(2);
+		_exit(lock.l_type == F_UNLCK);
+	}
+	check(child > 0 && waitpid(child, &status, 0) == child);
+	check(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void
+lock_file(int fd)
+{
+	const struct flock whole = { .l_type = F_WRLCK };
+
+	check(fcntl(fd, F_SETLK, &whole) == 0 && is_locked(path));
+}
+
+/* An application's, on files that are dumpcap's and on others. */
+static void
+test_locks(void)
+{
+	static const struct {
+		const char *writer;
+		int flags;
+		bool found;
+	} rows[] = {
+		{ "Dumpcap", O_WRONLY, true },
+		{ "Dumpcap", O_RDWR, true },
+		{ "tshark", O_WRONLY, false },
+		{ "tshark", O_RDWR, false },
+		{ NULL, O_WRONLY, false },
+		{ NULL, O_RDWR, false },
+		{ NULL, O_WRONLY | O_APPEND, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *const none[] = { DEVICE, NULL };
+		int fd = begin("f", rows[i].writer ? rows[i].writer : "", none);
+
+		check(rows[i].writer != NULL || pwrite(fd, "text", 4, 0) == 4);
+		close(fd);
+		fd = open(path, rows[i].flags);
+		lock_file(fd);
+		check(is_found() == rows[i].found);
+		check(is_locked(path));
+		end(fd);
+	}
+}
+
+/* Likewise, of the files of a series. */
+static void
+test_locks_next(void)
+{
+	struct ebpftls_target target, next;
+	const char *const interfaces[] = { DEVICE, NULL };
+	int fd = begin("a_00001_20261121120000", "Dumpcap", interfaces), later;
+
+	check(ebpftls_target_find(&target, DEVICE));
+	later = begin("a_00002_20261121120001", "tshark", interfaces);
+	lock_file(later);
+	check(!ebpftls_target_next(&next, &target, DEVICE));
+	check(is_locked(path));
+	end(later);
+	ebpftls_target_free(&target);
+	snprintf(path, sizeof(path), "%s/a_00001_20261121120000", folder);
+	end(fd);
+}
+
+static volatile sig_atomic_t signals;
+
+static void
+count(int number)
+{
+	(void)number;
+	signals++;
+}
+
+/* The application gets no signal and no child, and all that was meant for it.
+ */
+static void
+test_unnoticed(void)
+{
+	struct sigaction was;
+	sigset_t mask;
+	int fd = begin_usual();
+
+	sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = count }, &was);
+	check(is_found() && is_found());
+	check(signals == 0 && waitpid(-1, NULL, WNOHANG | __WALL) == -1);
+	sigprocmask(SIG_SETMASK, NULL, &mask);
+	check(!sigismember(&mask, SIGINT) && !sigismember(&mask, SIGCHLD));
+	sigaction(SIGCHLD, &was, NULL);
+	end(fd);
+}
+
+/* dumpcap does not, and log files are many. */
+static void
+test_appending(void)
+{
+	int fd = begin_usual(), appending = open(path, O_WRONLY | O_APPEND);
+
+	close(fd);
+	check(!is_found());
+	end(appending);
+}
+
+/* As those of -b are, and the temporary ones. */
+static void
+test_read_and_written(void)
+{
+	int fd = begin_usual(), both = open(path, O_RDWR);
+
+	close(fd);
+	check(is_found() && lseek(both, 0, SEEK_CUR) == 0);
+	end(both);
 }
 
 /* Another one has got its name. */
@@ -371,6 +500,11 @@ main(int argc, char **argv)
 		{ "target: the next file", test_next },
 		{ "target: files of others, other devices", test_others },
 		{ "target: not for writing", test_not_for_writing },
+		{ "target: for appending", test_appending },
+		{ "target: for reading and writing", test_read_and_written },
+		{ "target: record locks stay", test_locks },
+		{ "target: record locks on the next file", test_locks_next },
+		{ "target: nothing to be noticed", test_unnoticed },
 		{ "target: links", test_links },
 		{ "target: standard output", test_standard },
 		{ "target: renamed", test_renamed },
