@@ -6,21 +6,28 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "ebpftls-seal.h"
 #include "ebpftls-source.h"
 
+/* Files that are held, unless a quarter of what may be open is less. */
+#define HELD_MAX 256
+
 struct output {
 	struct output *next;
 	char *path;
 	uint64_t device;
 	uint64_t inode;
+	int held;      /* a descriptor of the file; -1: there is none */
+	bool gone;     /* the file has been removed */
 	pid_t process; /* a child after a fork has no part in it */
 	unsigned int users;
 };
@@ -37,11 +44,37 @@ find(const struct ebpftls_target *target)
 	struct output *output = outputs;
 
 	while (output != NULL &&
-	       (output->device != target->device ||
+	       (output->gone || output->device != target->device ||
 		output->inode != target->inode || output->process != getpid() ||
 		strcmp(output->path, target->path) != 0))
 		output = output->next;
 	return output;
+}
+
+static void
+let_go(struct output *output)
+{
+	if (output->held >= 0)
+		close(output->held);
+	output->held = -1;
+}
+
+/*
+ * Dumpcap needs descriptors as well, with low numbers, and goes on to new files
+ * without an end: the oldest ones give way.
+ */
+static void
+limit_held(void)
+{
+	struct rlimit limit = { .rlim_cur = 0 };
+	rlim_t held = 0;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	for (struct output *output = outputs; output != NULL;
+	     output = output->next)
+		if (output->held >= 0 &&
+		    (++held > HELD_MAX || held > limit.rlim_cur / 4))
+			let_go(output);
 }
 
 static struct output *
@@ -56,14 +89,17 @@ add(const struct ebpftls_target *target)
 		.path = strdup(target->path),
 		.device = target->device,
 		.inode = target->inode,
+		.held = fcntl(target->held, F_DUPFD_CLOEXEC, 0),
 		.process = getpid(),
 	};
 	if (output->path == NULL) {
+		let_go(output);
 		free(output);
 		return NULL;
 	}
 	ebpftls_sources_clear(output->path);
 	outputs = output;
+	limit_held();
 	return output;
 }
 
@@ -74,6 +110,7 @@ take(struct output **link)
 	struct output *output = *link;
 
 	*link = output->next;
+	let_go(output);
 	free(output->path);
 	free(output);
 }
@@ -141,6 +178,56 @@ is_there(const struct output *output)
 	       status.st_ino == output->inode;
 }
 
+/* NFS keeps what is removed and still held, under such a name. */
+static bool
+is_kept_by_nfs(int fd)
+{
+	char link[64], path[PATH_MAX];
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, path, sizeof(path) - 1);
+	path[length > 0 ? length : 0] = '\0';
+	return strncmp(basename(path), ".nfs", 4) == 0;
+}
+
+/*
+ * One that has only been renamed still needs its journal. For files that are
+ * not held any more the name decides: dumpcap removes its oldest ones.
+ */
+static bool
+is_gone(const struct output *output)
+{
+	struct stat status;
+
+	if (output->gone)
+		return true;
+	if (is_there(output))
+		return false;
+	return output->held < 0 || fstat(output->held, &status) != 0 ||
+	       status.st_nlink == 0 || is_kept_by_nfs(output->held);
+}
+
+/* As long as a removed file is held, it takes its place on the disk. */
+static void
+let_go_if_gone(struct output *output)
+{
+	output->gone = is_gone(output);
+	if (output->gone)
+		let_go(output);
+}
+
+/* Whether nothing of an output is needed, nor is left. */
+static bool
+is_done(struct output *output)
+{
+	if (output->users > 0 || output->process != getpid())
+		return false;
+	let_go_if_gone(output);
+	/* in use: late secrets still have rooms there */
+	return output->gone && ebpftls_sources_clear(output->path);
+}
+
 void
 ebpftls_journals_prune(void)
 {
@@ -148,14 +235,10 @@ ebpftls_journals_prune(void)
 
 	pthread_mutex_lock(&lock);
 	while (*link != NULL) {
-		struct output *output = *link;
-
-		/* in use: late secrets still have rooms there */
-		if (output->users > 0 || output->process != getpid() ||
-		    is_there(output) || !ebpftls_sources_clear(output->path))
-			link = &output->next;
-		else
+		if (is_done(*link))
 			take(link);
+		else
+			link = &(*link)->next;
 	}
 	pthread_mutex_unlock(&lock);
 }

@@ -21,7 +21,7 @@ FILE *ebpftls_journal_open(const struct ebpftls_target *target);
 /* Closes one. */
 void ebpftls_journal_close(FILE *file, const struct ebpftls_target *target);
 
-/* Removes the journals of files that are not there any more. */
+/* Removes the journals of files that have been removed, not only renamed. */
 void ebpftls_journals_prune(void);
 
 /*
