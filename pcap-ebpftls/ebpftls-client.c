@@ -28,6 +28,9 @@
 /* Loading takes well under a second; an emulated machine may need many. */
 #define ANSWER_MS 60000
 
+/* An answer that another thread has taken in wakes nobody. */
+#define LOOK_MS 10
+
 /* An agent takes milliseconds to go; a capture that lives on elsewhere
  * after a fork() must not hold up who closes its own copy for long. */
 #define STOP_MS 1000
@@ -39,6 +42,9 @@
 
 /* The words of pcap-linux.c. */
 #define GONE "The interface disappeared"
+
+#define SILENT "the ebpftls agent does not answer"
+#define ENDED  "the ebpftls agent ended without an answer"
 
 __attribute__((format(printf, 3, 4))) static int
 fail(struct ebpftls_failure *failure, enum ebpftls_reason reason,
@@ -57,7 +63,7 @@ void
 ebpftls_client_init(struct ebpftls_client *client)
 {
 	memset(client, 0, sizeof(*client));
-	client->sock = -1;
+	client->sock = client->secrets.fd = -1;
 	for (int i = 0; i < EBPFTLS_FDS; i++)
 		client->fds[i] = -1;
 }
@@ -71,6 +77,8 @@ release(struct ebpftls_client *client)
 	for (uint32_t i = 0; i < client->ring_count; i++)
 		close(client->rings[i].fd);
 	free(client->rings);
+	if (client->secrets.fd >= 0)
+		close(client->secrets.fd);
 	ebpftls_client_init(client);
 }
 
@@ -163,6 +171,15 @@ milliseconds(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* For poll(). */
+static int
+milliseconds_to(int64_t until)
+{
+	const int64_t left = until - milliseconds();
+
+	return left > 0 ? (int)left : 0;
+}
+
 /*
  * Messages that no question is answered by, and that may come at any time.
  * False: it is none of them.
@@ -203,21 +220,19 @@ await_any(int sock, int64_t until, union ebpftls_any_message *message,
 	  struct ebpftls_failure *failure)
 {
 	struct pollfd wait = { .fd = sock, .events = POLLIN };
-	int64_t left;
-	int type;
+	int ready, type;
 
 	*count = 0;
 	do {
-		left = until - milliseconds();
-		type = poll(&wait, 1, left > 0 ? (int)left : 0);
-	} while (type < 0 && errno == EINTR);
-	if (type == 0)
-		return fail(failure, EBPFTLS_REASON_OTHER,
-			    "the ebpftls agent does not answer");
-	type = ebpftls_control_receive(sock, message, fds, count);
+		ready = poll(&wait, 1, milliseconds_to(until));
+		type = ready > 0 ? ebpftls_control_receive_now(sock, message,
+							       fds, count)
+				 : -errno;
+	} while (ready != 0 && (type == -EINTR || type == -EAGAIN));
+	if (ready == 0)
+		return fail(failure, EBPFTLS_REASON_OTHER, SILENT);
 	if (type == 0 || type == -ECONNRESET)
-		return fail(failure, EBPFTLS_REASON_OTHER,
-			    "the ebpftls agent ended without an answer");
+		return fail(failure, EBPFTLS_REASON_OTHER, ENDED);
 	if (type < 0 && type != -EBADMSG)
 		return fail(failure, EBPFTLS_REASON_OTHER,
 			    "cannot hear the ebpftls agent: %s",
@@ -369,37 +384,6 @@ ebpftls_client_start(struct ebpftls_client *client,
 }
 
 int
-ebpftls_client_secrets(struct ebpftls_client *client, size_t *size,
-		       struct ebpftls_failure *failure)
-{
-	union ebpftls_any_message message;
-	int fds[EBPFTLS_RINGS_MAX], type;
-	size_t count;
-
-	memset(&message, 0, sizeof(message));
-	type = ebpftls_control_send(client->sock, &message, EBPFTLS_SECRETS,
-				    NULL, 0);
-	if (type != 0)
-		return fail(failure, EBPFTLS_REASON_OTHER,
-			    "cannot speak to the ebpftls agent: %s",
-			    strerror(-type));
-	type = await(client, &message, fds, &count, failure);
-	if (type < 0)
-		return -1;
-	if (type == EBPFTLS_SECRETS_ON && count == 1 &&
-	    message.secrets_on.size != 0 &&
-	    (message.secrets_on.size & (message.secrets_on.size - 1)) == 0) {
-		*size = message.secrets_on.size;
-		return fds[0];
-	}
-	ebpftls_control_close(fds, count);
-	if (type == EBPFTLS_SECRETS_OFF)
-		return fail(failure, message.secrets_off.reason, "%s",
-			    message.secrets_off.text);
-	return confused(failure);
-}
-
-int
 ebpftls_client_ask(struct ebpftls_client *client,
 		   const struct ebpftls_hooked *question)
 {
@@ -492,6 +476,59 @@ ebpftls_client_filter(struct ebpftls_client *client, const void *program,
 		    "it has more than %d instructions", EBPFTLS_FILTER_MAX);
 }
 
+/* --- what comes, which several threads may take in ----------------------- */
+
+static void
+lock(const struct ebpftls_client *client)
+{
+	if (client->lock != NULL)
+		client->lock(client->context);
+}
+
+static void
+unlock(const struct ebpftls_client *client)
+{
+	if (client->unlock != NULL)
+		client->unlock(client->context);
+}
+
+/* The descriptors are taken or closed. */
+static void
+read_answer(struct ebpftls_secrets_answer *answer, int type,
+	    const union ebpftls_any_message *message, int *fds, size_t count)
+{
+	const uint32_t size = message->secrets_on.size;
+
+	answer->fd = -1;
+	if (type == EBPFTLS_SECRETS_ON && count == 1 && size != 0 &&
+	    (size & (size - 1)) == 0) {
+		answer->fd = fds[0];
+		answer->size = size;
+		return;
+	}
+	ebpftls_control_close(fds, count);
+	if (type == EBPFTLS_SECRETS_OFF)
+		fail(&answer->failure, message->secrets_off.reason, "%s",
+		     message->secrets_off.text);
+	else
+		confused(&answer->failure);
+}
+
+/* It is kept for the thread that asked. False: it is no such answer. */
+static bool
+take_answer(struct ebpftls_client *client, int type,
+	    const union ebpftls_any_message *message, int *fds, size_t count)
+{
+	if (type != EBPFTLS_SECRETS_ON && type != EBPFTLS_SECRETS_OFF)
+		return false;
+	if (client->answered || client->settled)
+		ebpftls_control_close(fds, count);
+	else
+		read_answer(&client->secrets, type, message, fds, count);
+	client->answered = true;
+	return true;
+}
+
 /* False: there is nothing. */
 static bool
 take_next(struct ebpftls_client *client)
@@ -503,12 +540,15 @@ take_next(struct ebpftls_client *client)
 
 	if (poll(&wait, 1, 0) <= 0)
 		return false;
-	type = ebpftls_control_receive(client->sock, &message, fds, &count);
+	/* who has the same connection after a fork() may have been faster */
+	type = ebpftls_control_receive_now(client->sock, &message, fds, &count);
+	if (type == -EAGAIN)
+		return false;
+	if (take_answer(client, type, &message, fds, count))
+		return true;
 	if (type > 0)
 		ebpftls_control_close(fds, count);
-	/* nobody waits for these any more */
-	if (!take_news(client, type, &message) && type != EBPFTLS_SECRETS_ON &&
-	    type != EBPFTLS_SECRETS_OFF)
+	if (!take_news(client, type, &message))
 		client->ended = true;
 	return true;
 }
@@ -517,15 +557,85 @@ int
 ebpftls_client_check(struct ebpftls_client *client,
 		     struct ebpftls_failure *failure)
 {
+	int result = 0;
+
+	lock(client);
 	for (int i = 0; i < AT_ONCE && !client->ended && take_next(client); i++)
 		;
 	if (client->gone)
-		return fail(failure, EBPFTLS_REASON_OTHER, "%s", GONE);
-	if (client->ended)
-		return fail(
+		result = fail(failure, EBPFTLS_REASON_OTHER, "%s", GONE);
+	else if (client->ended)
+		result = fail(
 		    failure, EBPFTLS_REASON_OTHER,
 		    "the ebpftls agent has ended, and the capture with it");
-	return 0;
+	unlock(client);
+	return result;
+}
+
+/* Whether there is nothing to wait for any more. */
+static bool
+is_settled(struct ebpftls_client *client)
+{
+	struct ebpftls_failure ignored;
+	bool settled;
+
+	lock(client);
+	ebpftls_client_check(client, &ignored);
+	settled = client->answered || client->ended;
+	unlock(client);
+	return settled;
+}
+
+/* Waits without the lock, so that others can read packets. */
+static void
+await_answer(struct ebpftls_client *client)
+{
+	const int64_t until = milliseconds() + ANSWER_MS;
+	struct pollfd wait = { .fd = client->sock, .events = POLLIN };
+	int left;
+
+	while (!is_settled(client) && (left = milliseconds_to(until)) > 0)
+		poll(&wait, 1, left < LOOK_MS ? left : LOOK_MS);
+}
+
+/* Hands out the answer, or what there is instead of one. */
+static int
+settle(struct ebpftls_client *client, size_t *size,
+       struct ebpftls_failure *failure)
+{
+	int fd;
+
+	lock(client);
+	fd = client->secrets.fd;
+	if (fd >= 0)
+		*size = client->secrets.size;
+	else if (client->answered)
+		*failure = client->secrets.failure;
+	else
+		fail(failure, EBPFTLS_REASON_OTHER, "%s",
+		     client->ended ? ENDED : SILENT);
+	client->secrets.fd = -1;
+	client->settled = true;
+	unlock(client);
+	return fd;
+}
+
+int
+ebpftls_client_secrets(struct ebpftls_client *client, size_t *size,
+		       struct ebpftls_failure *failure)
+{
+	union ebpftls_any_message message;
+	int error;
+
+	memset(&message, 0, sizeof(message));
+	error = ebpftls_control_send(client->sock, &message, EBPFTLS_SECRETS,
+				     NULL, 0);
+	if (error != 0)
+		return fail(failure, EBPFTLS_REASON_OTHER,
+			    "cannot speak to the ebpftls agent: %s",
+			    strerror(-error));
+	await_answer(client);
+	return settle(client, size, failure);
 }
 
 void

@@ -14,6 +14,18 @@ struct ebpftls_ring_fd {
 	int fd;
 };
 
+struct ebpftls_failure {
+	enum ebpftls_reason reason;
+	char text[EBPFTLS_TEXT_SIZE];
+};
+
+/* What the agent says when it is asked for secrets. */
+struct ebpftls_secrets_answer {
+	int fd; /* of their ring buffer; -1: there are none */
+	size_t size;
+	struct ebpftls_failure failure; /* why */
+};
+
 struct ebpftls_client {
 	int sock;	      /* -1: there is no capture */
 	int fds[EBPFTLS_FDS]; /* -1: absent */
@@ -28,16 +40,19 @@ struct ebpftls_client {
 	uint32_t notes;
 	char no_owners[EBPFTLS_TEXT_SIZE]; /* why frames have none, or "" */
 
+	bool answered; /* `secrets`, by whoever takes in what comes */
+	bool settled;  /* no such answer is waited for any more */
+	struct ebpftls_secrets_answer secrets;
+
 	/* Called with what comes, set after init; may be NULL. */
 	void (*process)(void *context, const struct ebpftls_process *process);
 	void (*hooked)(void *context, const struct ebpftls_hooked *answer);
 	void (*library)(void *context, const struct ebpftls_library *library);
-	void *context;
-};
 
-struct ebpftls_failure {
-	enum ebpftls_reason reason;
-	char text[EBPFTLS_TEXT_SIZE];
+	/* Around what is not for two threads at once, likewise; they nest. */
+	void (*lock)(void *context);
+	void (*unlock)(void *context);
+	void *context;
 };
 
 /* What a client is before it has been started and after it was stopped. */
@@ -66,14 +81,16 @@ int ebpftls_client_start(struct ebpftls_client *client,
  * Takes in all that has come from the agent, with one system call if that is
  * nothing. Returns 0 while the capture goes on, -1 when it has ended: `failure`
  * says why, with the text that pcap-linux.c has for an interface that is gone.
+ * Does not wait, also if another thread or process takes in the same.
  */
 int ebpftls_client_check(struct ebpftls_client *client,
 			 struct ebpftls_failure *failure);
 
 /*
- * Has the agent take the secrets of all TLS connections. Returns the
- * descriptor of their ring buffer, and its size, or -1: there are none, but
- * the capture goes on.
+ * Has the agent take the secrets of all TLS connections, once per capture.
+ * Returns the descriptor of their ring buffer, and its size, or -1: there are
+ * none, but the capture goes on. Meanwhile it takes in all that comes, and so
+ * may other threads.
  */
 int ebpftls_client_secrets(struct ebpftls_client *client, size_t *size,
 			   struct ebpftls_failure *failure);

@@ -28,6 +28,10 @@ int ebpftls_control_send(int sock, union ebpftls_any_message *message,
 int ebpftls_control_receive(int sock, union ebpftls_any_message *message,
 			    int fds[EBPFTLS_RINGS_MAX], size_t *count);
 
+/* The same, but does not wait: -EAGAIN when there is nothing. */
+int ebpftls_control_receive_now(int sock, union ebpftls_any_message *message,
+				int fds[EBPFTLS_RINGS_MAX], size_t *count);
+
 /* Closes those that are not -1. */
 void ebpftls_control_close(int *fds, size_t count);
 

@@ -184,9 +184,9 @@ ebpftls_control_close(int *fds, size_t count)
 			close(fds[i]);
 }
 
-int
-ebpftls_control_receive(int sock, union ebpftls_any_message *message,
-			int fds[EBPFTLS_RINGS_MAX], size_t *count)
+static int
+receive(int sock, int flags, union ebpftls_any_message *message,
+	int fds[EBPFTLS_RINGS_MAX], size_t *count)
 {
 	union {
 		struct cmsghdr header;
@@ -203,7 +203,7 @@ ebpftls_control_receive(int sock, union ebpftls_any_message *message,
 
 	*count = 0;
 	do
-		size = recvmsg(sock, &packet, MSG_CMSG_CLOEXEC);
+		size = recvmsg(sock, &packet, MSG_CMSG_CLOEXEC | flags);
 	while (size < 0 && errno == EINTR);
 	if (size < 0)
 		return -errno;
@@ -217,4 +217,18 @@ ebpftls_control_receive(int sock, union ebpftls_any_message *message,
 		return -EBADMSG;
 	}
 	return message->header.type;
+}
+
+int
+ebpftls_control_receive(int sock, union ebpftls_any_message *message,
+			int fds[EBPFTLS_RINGS_MAX], size_t *count)
+{
+	return receive(sock, 0, message, fds, count);
+}
+
+int
+ebpftls_control_receive_now(int sock, union ebpftls_any_message *message,
+			    int fds[EBPFTLS_RINGS_MAX], size_t *count)
+{
+	return receive(sock, MSG_DONTWAIT, message, fds, count);
 }

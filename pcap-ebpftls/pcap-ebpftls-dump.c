@@ -49,11 +49,10 @@ read_secrets(struct pcap_ebpftls *handle, uint64_t now)
 	struct ebpftls_secret secret;
 	bool any = false;
 
-	if (handle->secrets.read == NULL)
-		return false;
-	/* a program may capture in one thread and close files in another */
+	/* another thread may open or close files meanwhile */
 	ebpftls_savefiles_lock(&handle->savefiles);
-	while (ebpftls_secrets_next(&handle->secrets, &secret) == 1) {
+	while (handle->secrets.read != NULL &&
+	       ebpftls_secrets_next(&handle->secrets, &secret) == 1) {
 		any = true;
 		handle->secrets_lost = secret.lost;
 		if (ebpftls_savefiles_secret(&handle->savefiles, &secret,
@@ -91,25 +90,13 @@ take_answer(void *context, const struct ebpftls_hooked *answer)
 	ebpftls_savefiles_answer(&handle->savefiles, answer);
 }
 
-/* A program may capture in one thread and close files in another. */
-int
-pcap_ebpftls_hear(struct pcap_ebpftls *handle, struct ebpftls_failure *failure)
-{
-	int result;
-
-	ebpftls_savefiles_lock(&handle->savefiles);
-	result = ebpftls_client_check(&handle->client, failure);
-	ebpftls_savefiles_unlock(&handle->savefiles);
-	return result;
-}
-
 /* What ends the capture is the reader's to say. */
 static void
 overhear(struct pcap_ebpftls *handle)
 {
 	struct ebpftls_failure failure;
 
-	if (pcap_ebpftls_hear(handle, &failure) != 0)
+	if (ebpftls_client_check(&handle->client, &failure) != 0)
 		ebpftls_wait_kick(&handle->wait);
 }
 
@@ -223,6 +210,23 @@ add_up(void *context, struct ebpftls_totals *totals)
 	totals->comment = handle->comment[0] != '\0' ? handle->comment : NULL;
 }
 
+/* Files may be opened and closed in another thread than packets are read in. */
+static void
+lock(void *context)
+{
+	struct pcap_ebpftls *handle = context;
+
+	ebpftls_savefiles_lock(&handle->savefiles);
+}
+
+static void
+unlock(void *context)
+{
+	struct pcap_ebpftls *handle = context;
+
+	ebpftls_savefiles_unlock(&handle->savefiles);
+}
+
 static void
 learn(void *context, const struct ebpftls_process *facts)
 {
@@ -260,6 +264,8 @@ pcap_ebpftls_meet_people(struct pcap_ebpftls *handle)
 	handle->client.process = learn;
 	handle->client.hooked = take_answer;
 	handle->client.library = learn_library;
+	handle->client.lock = lock;
+	handle->client.unlock = unlock;
 	handle->client.context = handle;
 	if (handle->device.naming == 0 || handle->people != NULL)
 		return 0;
@@ -325,7 +331,26 @@ begin_savefiles(struct pcap_ebpftls *handle)
 	return 0;
 }
 
-/* Asks the agent for the ring of secrets, and maps it. Returns 0 or -1. */
+static int
+map_ring(struct pcap_ebpftls *handle, size_t size)
+{
+	int error =
+	    ebpftls_secrets_map(&handle->secrets, handle->secrets_fd, size);
+
+	if (error == 0)
+		error =
+		    ebpftls_wait_watch(&handle->wait, handle->secrets_fd, 0);
+	/* there is nobody to read them for */
+	if (error != 0)
+		ebpftls_secrets_unmap(&handle->secrets);
+	return error;
+}
+
+/*
+ * Asks the agent for the ring of secrets, and maps it. Returns 0 or -1. The
+ * lock is not held while the answer is awaited, so that another thread reads
+ * packets on.
+ */
 static int
 get_ring(struct pcap_ebpftls *handle, struct ebpftls_failure *failure)
 {
@@ -335,40 +360,48 @@ get_ring(struct pcap_ebpftls *handle, struct ebpftls_failure *failure)
 	handle->secrets_fd =
 	    ebpftls_client_secrets(&handle->client, &size, failure);
 	/* what was told meanwhile is not told again */
-	if (handle->client.gone &&
-	    ebpftls_client_check(&handle->client, &handle->end) != 0) {
-		handle->ended = true;
-		ebpftls_wait_kick(&handle->wait);
-	}
+	overhear(handle);
 	if (handle->secrets_fd < 0)
 		return -1;
-	error = ebpftls_secrets_map(&handle->secrets, handle->secrets_fd, size);
-	if (error == 0)
-		error =
-		    ebpftls_wait_watch(&handle->wait, handle->secrets_fd, 0);
+	lock(handle);
+	error = map_ring(handle, size);
+	unlock(handle);
 	if (error == 0)
 		return 0;
-	/* there is nobody to read them for */
-	ebpftls_secrets_unmap(&handle->secrets);
 	snprintf(failure->text, sizeof(failure->text),
 		 "cannot map their buffer: %s", strerror(-error));
 	return -1;
 }
 
-int
-pcap_ebpftls_take_secrets(struct pcap_ebpftls *handle)
+/* Returns whether it is to be asked for them now, or a negative errno. */
+static int
+prepare_to_ask(struct pcap_ebpftls *handle)
 {
 	int error;
 
 	if (handle->asked)
 		return 0;
 	error = begin_savefiles(handle);
-	if (error != 0)
-		return error;
-	handle->asked = true;
-	if (handle->device.no_secrets ||
-	    get_ring(handle, &handle->no_secrets) != 0)
-		forget_secrets(&handle->savefiles);
+	handle->asked = error == 0;
+	return error != 0 ? error : 1;
+}
+
+int
+pcap_ebpftls_take_secrets(struct pcap_ebpftls *handle)
+{
+	int now;
+
+	lock(handle);
+	now = prepare_to_ask(handle);
+	unlock(handle);
+	if (now <= 0)
+		return now;
+	if (!handle->device.no_secrets &&
+	    get_ring(handle, &handle->no_secrets) == 0)
+		return 0;
+	lock(handle);
+	forget_secrets(&handle->savefiles);
+	unlock(handle);
 	return 0;
 }
 

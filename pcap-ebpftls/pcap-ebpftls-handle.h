@@ -102,10 +102,6 @@ int pcap_ebpftls_ensure_started(pcap_t *p);
 
 int pcap_ebpftls_stats(pcap_t *p, struct pcap_stat *stats);
 
-/* Takes in what the agent has said, as ebpftls_client_check() does. */
-int pcap_ebpftls_hear(struct pcap_ebpftls *handle,
-		      struct ebpftls_failure *failure);
-
 /* Makes ready for what the agent says of processes. Returns 0 or -errno. */
 int pcap_ebpftls_meet_people(struct pcap_ebpftls *handle);
 

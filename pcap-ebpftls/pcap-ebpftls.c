@@ -443,7 +443,7 @@ note_drops(struct pcap_ebpftls *handle)
 static void
 hear_agent(struct pcap_ebpftls *handle)
 {
-	if (pcap_ebpftls_hear(handle, &handle->end) != 0)
+	if (ebpftls_client_check(&handle->client, &handle->end) != 0)
 		handle->ended = true;
 }
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -443,6 +444,52 @@ two_threads(void)
 	}
 }
 
+static bool
+file_says(const char *name, const char *text)
+{
+	FILE *file = fopen(name, "re");
+	static char content[65536];
+	size_t length;
+
+	require(file != NULL, "%s: %s", name, strerror(errno));
+	length = fread(content, 1, sizeof(content), file);
+	fclose(file);
+	return memmem(content, length, text, strlen(text)) != NULL;
+}
+
+/* Another thread reads all the while: what it asks for, that one may hear. */
+static void
+opened_beside_a_reader(void)
+{
+	for (int i = 0; i < 3; i++) {
+		pcap_t *p = open_dev(dev(IF_A), .timeout = 10, .blocking = 1,
+				     .filter = "udp dst port 4711");
+		static struct loop reader;
+		pcap_dumper_t *d;
+		long begun;
+
+		new_path();
+		loop_start(&reader, p, -1);
+		send_many(IN4, 0, 5);
+		begun = now_ms();
+		d = dump_open(p);
+		require(now_ms() - begun < 15000, "pcap_dump_open: %ld ms",
+			now_ms() - begun);
+		send_many(IN4, 5, 5);
+		require(wait_for(reader.seen.count == 10, 3000),
+			"%u of 10 packets", reader.seen.count);
+		pcap_breakloop(p);
+		require(loop_join(&reader) == PCAP_ERROR_BREAK, "pcap_loop: %s",
+			pcap_geterr(p));
+		pcap_dump_close(d);
+		pcap_close(p);
+		require(!file_says(path, "no TLS secrets: the ebpftls agent"),
+			"the answer is lost");
+		file_holds(path, 0, 0);
+		unlink(path);
+	}
+}
+
 /* The parent opens all and ends; the child, a daemon, writes. */
 static void
 daemon_writes(void)
@@ -565,6 +612,7 @@ static const struct api_case cases[] = {
 	{ "savefile-one-after-the-other", one_after_the_other, BOTH },
 	{ "savefile-two-at-once", two_at_once, BOTH },
 	{ "savefile-two-threads", two_threads, BOTH },
+	{ "savefile-opened-beside-a-reader", opened_beside_a_reader, BOTH },
 	{ "savefile-daemon-writes", daemon_writes, BOTH },
 	{ "savefile-child-exits", child_exits, BOTH },
 	{ "savefile-precision", precision, BOTH },

@@ -11,11 +11,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ebpftls-control-io.h"
@@ -51,11 +55,30 @@ static pid_t child;
 static bool impatient;
 static int longest_wait;
 
-/* Instead of the C library's: nobody waits a minute for a test. */
+/* Somebody else who reads what comes, when this side knows of it already. */
+static void (*rival)(int sock);
+
+/* Instead of the C library's: seconds pass with each look at the clock. */
+static bool hurried;
+
+int
+clock_gettime(clockid_t clock, struct timespec *time)
+{
+	static time_t passed;
+	const long result = syscall(SYS_clock_gettime, clock, time);
+
+	passed += hurried;
+	time->tv_sec += passed;
+	return (int)result;
+}
+
+/* Likewise: nobody waits a minute for a test. */
 int
 poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
+	void (*const other)(int) = rival;
 	struct timespec limit;
+	int ready;
 
 	if (timeout_ms > longest_wait)
 		longest_wait = timeout_ms;
@@ -63,7 +86,13 @@ poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 		timeout_ms = IMPATIENT_MS;
 	limit.tv_sec = timeout_ms / 1000;
 	limit.tv_nsec = timeout_ms % 1000 * 1000000L;
-	return ppoll(fds, count, timeout_ms < 0 ? NULL : &limit, NULL);
+	ready = ppoll(fds, count, timeout_ms < 0 ? NULL : &limit, NULL);
+	if (ready > 0 && other != NULL) {
+		rival = NULL;
+		other(fds->fd);
+		rival = other;
+	}
+	return ready;
 }
 
 /* --- the agent ----------------------------------------------------------- */
@@ -711,6 +740,188 @@ no_secrets(void)
 	}
 }
 
+/* --- others who read the same ----------------------------------------------
+ */
+
+static void
+secrets_on_twice(int sock)
+{
+	union ebpftls_any_message message = { .secrets_on.size = 4096 };
+
+	if (!asked(sock))
+		return;
+	say(sock, message, EBPFTLS_SECRETS_ON, 1);
+	say_on(sock, 8192, 1);
+}
+
+/* As another thread does that reads packets. */
+static void
+take_in(int sock)
+{
+	struct ebpftls_failure ignored;
+
+	(void)sock;
+	ebpftls_client_check(&client, &ignored);
+}
+
+/* As another process does that has the same connection. */
+static void
+take_away(int sock)
+{
+	union ebpftls_any_message message;
+	int fds[EBPFTLS_RINGS_MAX];
+	size_t count;
+
+	if (ebpftls_control_receive_now(sock, &message, fds, &count) >= 0)
+		ebpftls_control_close(fds, count);
+}
+
+/* The answer is there for who asked, and a second one is for nobody. */
+static void
+taken_in_by_another(void)
+{
+	size_t size = 0;
+	int fd, before;
+
+	check(start(secrets_on_twice) == 0);
+	before = check_descriptors();
+	rival = take_in;
+	fd = ebpftls_client_secrets(&client, &size, &failure);
+	rival = NULL;
+	check(fd >= 0 && size == 4096);
+	check(poll(&(struct pollfd){ .fd = client.sock, .events = POLLIN }, 1,
+		   100) >= 0);
+	check(ebpftls_client_check(&client, &failure) == 0);
+	check(check_descriptors() == before + 1);
+	close(fd);
+	ebpftls_client_stop(&client);
+	reap();
+}
+
+static void
+refusal_taken_in(void)
+{
+	size_t size;
+
+	check(start(secrets_off) == 0);
+	rival = take_in;
+	check(ebpftls_client_secrets(&client, &size, &failure) == -1);
+	rival = NULL;
+	check(failure.reason == EBPFTLS_REASON_NO_PERMISSION);
+	check(strcmp(failure.text, "lockdown") == 0);
+	check(ebpftls_client_check(&client, &failure) == 0);
+	ebpftls_client_stop(&client);
+	reap();
+}
+
+/* What is not there any more is waited for no longer than any answer. */
+static void
+taken_away(void)
+{
+	size_t size;
+
+	check(start(secrets_on) == 0);
+	rival = take_away;
+	hurried = true;
+	check(ebpftls_client_secrets(&client, &size, &failure) == -1);
+	hurried = false;
+	rival = NULL;
+	check(strstr(failure.text, "does not answer") != NULL);
+	check(ebpftls_client_check(&client, &failure) == 0);
+	ebpftls_client_stop(&client);
+	reap();
+}
+
+static void
+news_taken_away(void)
+{
+	check(start(interface_goes) == 0);
+	check(send(client.sock, "", 0, 0) == 0);
+	check(poll(&(struct pollfd){ .fd = client.sock, .events = POLLIN }, 1,
+		   10000) == 1);
+	rival = take_away;
+	check(ebpftls_client_check(&client, &failure) == 0);
+	rival = NULL;
+	ebpftls_client_stop(&client);
+	reap();
+}
+
+/* A child asked, say: the answer is for whom it meets, or for nobody. */
+static void
+answered_before(void)
+{
+	union ebpftls_any_message message;
+	size_t size = 0;
+	int fd;
+
+	for (int i = 0; i < 2; i++) {
+		memset(&message, 0, sizeof(message));
+		check(start(secrets_on) == 0);
+		check(ebpftls_control_send(client.sock, &message,
+					   EBPFTLS_SECRETS, NULL, 0) == 0);
+		while (!client.answered &&
+		       check(ebpftls_client_check(&client, &failure) == 0))
+			;
+		if (i == 0) {
+			fd = ebpftls_client_secrets(&client, &size, &failure);
+			check(fd >= 0 && size == 4096);
+			close(fd);
+		}
+		ebpftls_client_stop(&client);
+		reap();
+	}
+}
+
+static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static atomic_bool reading;
+
+static void
+lock_mutex(void *context)
+{
+	(void)context;
+	pthread_mutex_lock(&mutex);
+}
+
+static void
+unlock_mutex(void *context)
+{
+	(void)context;
+	pthread_mutex_unlock(&mutex);
+}
+
+static void *
+read_on(void *unused)
+{
+	while (reading)
+		take_in(client.sock);
+	return unused;
+}
+
+static void
+beside_a_reader(void)
+{
+	pthread_t reader;
+	size_t size;
+	int fd;
+
+	for (int i = 0; i < 20; i++) {
+		check(start(secrets_on) == 0);
+		client.lock = lock_mutex;
+		client.unlock = unlock_mutex;
+		reading = true;
+		if (pthread_create(&reader, NULL, read_on, NULL) != 0)
+			abort();
+		size = 0;
+		fd = ebpftls_client_secrets(&client, &size, &failure);
+		check(fd >= 0 && size == 4096);
+		reading = false;
+		pthread_join(reader, NULL);
+		close(fd);
+		ebpftls_client_stop(&client);
+		reap();
+	}
+}
+
 static void
 killed(void)
 {
@@ -1097,6 +1308,12 @@ main(void)
 		{ "secrets are asked for", takes_secrets },
 		{ "the interface goes meanwhile", gone_meanwhile },
 		{ "there are no secrets", no_secrets },
+		{ "an answer that another takes in", taken_in_by_another },
+		{ "a refusal that another takes in", refusal_taken_in },
+		{ "an answer that another takes away", taken_away },
+		{ "news that another takes away", news_taken_away },
+		{ "an answer to another", answered_before },
+		{ "secrets beside a reader", beside_a_reader },
 		{ "the agent is killed", killed },
 		{ "processes at any time", processes },
 		{ "processes and no answer", only_processes },

@@ -475,6 +475,28 @@ interrupted(void)
 	close_both();
 }
 
+/* Who was told that there is something may not be the first to take it. */
+static void
+nothing_there(void)
+{
+	union ebpftls_any_message message = { .note.text = "a note" };
+
+	connect_both();
+	count = 1;
+	check(ebpftls_control_receive_now(ours, &got, fds, &count) == -EAGAIN);
+	check(count == 0);
+	check(ebpftls_control_send(peers, &message, EBPFTLS_NOTE, &peers, 1) ==
+	      0);
+	check(ebpftls_control_receive_now(ours, &got, fds, &count) ==
+	      EBPFTLS_NOTE);
+	check(count == 1 && strcmp(got.note.text, "a note") == 0);
+	ebpftls_control_close(fds, count);
+	check(ebpftls_control_receive_now(ours, &got, fds, &count) == -EAGAIN);
+	close(peers);
+	check(ebpftls_control_receive_now(ours, &got, fds, &count) == 0);
+	close(ours);
+}
+
 /* Some of a list may be absent. */
 static void
 closing(void)
@@ -501,6 +523,7 @@ main(void)
 		{ "the peer closes the connection", peer_closes },
 		{ "errors of the socket", errors },
 		{ "a signal while waiting", interrupted },
+		{ "nothing there, and no waiting", nothing_there },
 		{ "closing a list with gaps", closing },
 		{ NULL, NULL },
 	};
