@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Maps the pages that the agent shares. */
+/*
+ * Maps the pages that the agent shares. A child does not inherit those of perf
+ * events, but may have a packet in hand that lies in them, if it was forked in
+ * a callback: they are mapped again where they were, before fork() returns.
+ */
 #define _GNU_SOURCE
 
 #include "ebpftls-pages.h"
 
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define NOT_FORKED 0x65627066u
+/* All that is mapped, under `lock`; whole at any time, should a signal handler
+ * fork in between. */
+static struct ebpftls_pages *all;
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 static size_t
 page_size(void)
@@ -58,15 +66,8 @@ map_shared(struct ebpftls_pages *pages, const struct ebpftls_client *client)
 	    map(page, PROT_READ | PROT_WRITE, MAP_SHARED, doorbell, 0);
 	pages->bell_rung =
 	    map(page, PROT_READ, MAP_SHARED, doorbell, (off_t)page);
-	pages->witness = map(page, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (pages->shared == NULL || pages->counters == NULL ||
-	    pages->bell_heard == NULL || pages->bell_rung == NULL ||
-	    pages->witness == NULL ||
-	    madvise(pages->witness, page, MADV_WIPEONFORK) != 0)
-		return false;
-	*pages->witness = NOT_FORKED;
-	return true;
+	return pages->shared != NULL && pages->counters != NULL &&
+	       pages->bell_heard != NULL && pages->bell_rung != NULL;
 }
 
 /* Fills in what depends on where the pages lie. */
@@ -115,6 +116,92 @@ map_rings(struct ebpftls_pages *pages, const struct ebpftls_client *client,
 	return true;
 }
 
+/* --- the child of a fork() ------------------------------------------------ */
+
+static void
+before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void
+after_fork_in_parent(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+/* False: something else is there now, or there is no memory. */
+static bool
+map_again(const struct ebpftls_ring *ring, size_t page, int fd)
+{
+	void *address = (void *)(uintptr_t)(ring->data - page);
+	const size_t size = page + ring->size;
+	void *mapped = mmap(address, size, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+
+	return mapped == address;
+}
+
+/* With system calls alone: other threads are gone with locks of theirs. */
+static void
+after_fork_in_child(void)
+{
+	static const pthread_mutex_t unlocked =
+	    PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+	const size_t page = page_size();
+
+	for (struct ebpftls_pages *p = all; p != NULL; p = p->next) {
+		uint32_t count = 0;
+
+		while (count < p->ring_count &&
+		       map_again(&p->rings[count], page,
+				 p->client->rings[count].fd))
+			count++;
+		p->ring_count = count;
+	}
+	lock = unlocked;
+}
+
+static void
+fork_handlers(void)
+{
+	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+static void
+list_add(struct ebpftls_pages *pages)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, fork_handlers);
+	pthread_mutex_lock(&lock);
+	pages->next = all;
+	all = pages;
+	pthread_mutex_unlock(&lock);
+}
+
+/* It need not be there. */
+static void
+list_remove(const struct ebpftls_pages *pages)
+{
+	struct ebpftls_pages **link = &all;
+
+	pthread_mutex_lock(&lock);
+	while (*link != NULL && *link != pages)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = pages->next;
+	pthread_mutex_unlock(&lock);
+}
+
+bool
+ebpftls_pages_whole(const struct ebpftls_pages *pages)
+{
+	return pages->ring_count == pages->client->ring_count;
+}
+
+/* --- all of it ----------------------------------------------------------- */
+
 int
 ebpftls_pages_map(struct ebpftls_pages *pages,
 		  const struct ebpftls_client *client, uint32_t snaplen)
@@ -122,40 +209,17 @@ ebpftls_pages_map(struct ebpftls_pages *pages,
 	int error;
 
 	memset(pages, 0, sizeof(*pages));
+	pages->client = client;
 	pages->ring_size = client->ring_size;
 	pages->counters_size =
 	    whole_pages(client->counters * sizeof(struct ebpftls_counters));
-	if (map_shared(pages, client) && map_rings(pages, client, snaplen))
+	if (map_shared(pages, client) && map_rings(pages, client, snaplen)) {
+		list_add(pages);
 		return 0;
+	}
 	error = -errno;
 	ebpftls_pages_unmap(pages);
 	return error;
-}
-
-bool
-ebpftls_pages_forked(const struct ebpftls_pages *pages)
-{
-	return *pages->witness != NOT_FORKED;
-}
-
-int
-ebpftls_pages_remap(struct ebpftls_pages *pages,
-		    const struct ebpftls_client *client)
-{
-	for (uint32_t i = 0; i < pages->ring_count; i++) {
-		struct ebpftls_ring *ring = &pages->rings[i];
-		const uint8_t *before = ring->data;
-
-		if (!map_ring(pages, ring, client->rings[i].fd))
-			return -errno;
-		/* a frame that waits for its turn lies where it lay, but
-		 * elsewhere; one put together is ordinary memory */
-		if (ring->state == EBPFTLS_RING_FRAME &&
-		    ring->bytes >= before && ring->bytes < before + ring->size)
-			ring->bytes = ring->data + (ring->bytes - before);
-	}
-	*pages->witness = NOT_FORKED;
-	return 0;
 }
 
 static void
@@ -163,9 +227,6 @@ unmap_rings(struct ebpftls_pages *pages)
 {
 	size_t page = page_size();
 
-	/* in a child that never read there is nothing to unmap */
-	if (pages->witness != NULL && ebpftls_pages_forked(pages))
-		pages->ring_count = 0;
 	for (uint32_t i = 0; i < pages->ring_count; i++)
 		unmap(pages->rings[i].data - page, page + pages->ring_size);
 	free(pages->rings);
@@ -177,11 +238,11 @@ ebpftls_pages_unmap(struct ebpftls_pages *pages)
 {
 	size_t page = page_size();
 
+	list_remove(pages);
 	unmap_rings(pages);
 	unmap(pages->shared, page);
 	unmap(pages->counters, pages->counters_size);
 	unmap(pages->bell_heard, page);
 	unmap(pages->bell_rung, page);
-	unmap(pages->witness, page);
 	memset(pages, 0, sizeof(*pages));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Maps the pages that the agent shares, and again after a fork(). */
+/* Maps the pages that the agent shares, also for the child of a fork(). */
 #ifndef EBPFTLS_PAGES_H
 #define EBPFTLS_PAGES_H
 
@@ -16,27 +16,25 @@ struct ebpftls_pages {
 	__u64 *bell_heard;
 	const __u64 *bell_rung;
 	struct ebpftls_ring *rings;
-	uint32_t ring_count;
-	uint8_t *assembly; /* of all rings */
+	uint32_t ring_count; /* that are mapped */
+	uint8_t *assembly;   /* of all rings */
 
-	uint32_t *witness; /* a page that a fork() wipes */
+	const struct ebpftls_client *client;
+	struct ebpftls_pages *next;
 	size_t counters_size;
 	size_t ring_size; /* of data, without the first page */
 };
 
 /*
  * Maps everything; `snaplen` bounds a frame. Returns 0 or a negative errno,
- * and then nothing is mapped.
+ * and then nothing is mapped. Both structs stay where they are until
+ * ebpftls_pages_unmap().
  */
 int ebpftls_pages_map(struct ebpftls_pages *pages,
 		      const struct ebpftls_client *client, uint32_t snaplen);
 
-/* Whether this process is a child of the one that mapped the rings. */
-bool ebpftls_pages_forked(const struct ebpftls_pages *pages);
-
-/* Perf pages are not inherited: maps them again in the child. */
-int ebpftls_pages_remap(struct ebpftls_pages *pages,
-			const struct ebpftls_client *client);
+/* False: in this child of a fork() the rings could not be mapped again. */
+bool ebpftls_pages_whole(const struct ebpftls_pages *pages);
 
 void ebpftls_pages_unmap(struct ebpftls_pages *pages);
 

@@ -160,6 +160,34 @@ table_add(const FILE *file, struct ebpftls_savefile *save)
 	return entry != NULL;
 }
 
+/* --- all handles' --------------------------------------------------------- */
+
+/* Whether they have files or not, under `table_lock`. */
+static struct ebpftls_savefiles *all;
+
+/* They need not be there. */
+static void
+all_remove(const struct ebpftls_savefiles *files)
+{
+	struct ebpftls_savefiles **link = &all;
+
+	pthread_mutex_lock(&table_lock);
+	while (*link != NULL && *link != files)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = files->next;
+	pthread_mutex_unlock(&table_lock);
+}
+
+static void
+all_add(struct ebpftls_savefiles *files)
+{
+	pthread_mutex_lock(&table_lock);
+	files->next = all;
+	all = files;
+	pthread_mutex_unlock(&table_lock);
+}
+
 /* --- files that have ended ----------------------------------------------- */
 
 /* Those of all handles that have rooms, under `table_lock`. */
@@ -739,19 +767,15 @@ write_head(struct ebpftls_savefile *save,
 	return output->error == 0;
 }
 
-static void fork_handlers(void);
-
 struct ebpftls_savefile *
 ebpftls_savefile_begin(struct ebpftls_savefiles *files, FILE *file,
 		       const struct ebpftls_interface *interface, uint64_t now)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct ebpftls_savefile *save = calloc(1, sizeof(*save));
 	int error;
 
 	if (save == NULL)
 		return NULL;
-	pthread_once(&once, fork_handlers);
 	ebpftls_savefile_forget(file);
 	ebpftls_savefiles_lock(files);
 	files->now = now;
@@ -1108,12 +1132,19 @@ ebpftls_savefile_nanoseconds(const struct ebpftls_savefile *save)
 
 /* --- all files ----------------------------------------------------------- */
 
+static void fork_handlers(void);
+
 void
 ebpftls_savefiles_init(struct ebpftls_savefiles *files)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, fork_handlers);
+	all_remove(files);
 	*files = (struct ebpftls_savefiles){
 		.lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
 	};
+	all_add(files);
 }
 
 bool
@@ -1221,6 +1252,7 @@ ebpftls_savefiles_close(struct ebpftls_savefiles *files)
 		make_orphan(save);
 	}
 	ebpftls_savefiles_unlock(files);
+	all_remove(files);
 }
 
 /* --- the end of the process, and its children ---------------------------- */
@@ -1274,8 +1306,10 @@ after_fork_in_child(void)
 			continue;
 		queue_free(entry->save);
 		entry->save->output.blocks.size = 0;
-		entry->save->files->lock = unlocked;
 	}
+	for (struct ebpftls_savefiles *f = all; f != NULL; f = f->next)
+		f->lock = unlocked;
+	orphans.lock = unlocked;
 	table_lock = unlocked;
 	inside--;
 }

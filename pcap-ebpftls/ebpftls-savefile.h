@@ -72,6 +72,7 @@ struct ebpftls_savefiles {
 
 	uint64_t late; /* packets that went without secrets or room for them */
 
+	struct ebpftls_savefiles *next; /* of all that there are */
 	struct ebpftls_savefile *first;
 	struct ebpftls_last last;
 	uint64_t now; /* the latest time that was given */
@@ -79,6 +80,7 @@ struct ebpftls_savefiles {
 	volatile sig_atomic_t flush_wanted; /* by a signal handler */
 };
 
+/* They stay where they are until ebpftls_savefiles_close(). */
 void ebpftls_savefiles_init(struct ebpftls_savefiles *files);
 
 /* What else is not for two threads at once; may be nested. */

@@ -273,18 +273,15 @@ start(pcap_t *p)
 int
 pcap_ebpftls_ensure_started(pcap_t *p)
 {
-	struct pcap_ebpftls *handle = p->priv;
-	int error;
+	const struct pcap_ebpftls *handle = p->priv;
 
 	if (!handle->started)
 		return start(p);
-	if (!ebpftls_pages_forked(&handle->pages))
+	if (ebpftls_pages_whole(&handle->pages))
 		return 0;
-	error = ebpftls_pages_remap(&handle->pages, &handle->client);
-	if (error != 0)
-		return fail_errno(p, error,
-				  "cannot map the capture buffer after a fork");
-	return 0;
+	snprintf(p->errbuf, PCAP_ERRBUF_SIZE,
+		 "the capture buffer could not be mapped after a fork");
+	return PCAP_ERROR;
 }
 
 /*
@@ -969,7 +966,6 @@ ebpftls_activate(pcap_t *p)
 
 	memset(handle, 0, sizeof(*handle));
 	ebpftls_client_init(&handle->client);
-	ebpftls_savefiles_init(&handle->savefiles);
 	handle->pcap = p;
 	handle->secrets_fd = handle->keylog.fd = handle->names.sock = -1;
 	status = parse_device(p);
@@ -981,6 +977,8 @@ ebpftls_activate(pcap_t *p)
 				   p->opt.immediate != 0);
 	if (status != 0)
 		return fail_errno(p, status, "cannot make descriptors");
+	/* all that fails from here on ends them as well */
+	ebpftls_savefiles_init(&handle->savefiles);
 	handle->pause = SLACK_NS;
 	if (handle->any && p->opt.promisc) {
 		p->opt.promisc = 0;

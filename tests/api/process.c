@@ -171,6 +171,101 @@ fork_child_ends(void)
 	pcap_close(p);
 }
 
+/* A child looks at the packet in hand: with 1 it ends if that is another. */
+static void
+fork_and_compare(u_char *user, const struct pcap_pkthdr *h, const u_char *bytes)
+{
+	unsigned *children = (unsigned *)(void *)user;
+	u_char before[512];
+	int status = -1;
+	pid_t pid;
+
+	require(h->caplen <= sizeof(before), "%u bytes", h->caplen);
+	memcpy(before, bytes, h->caplen);
+	pid = fork_or_fail();
+	if (pid == 0)
+		_exit(memcmp(before, bytes, h->caplen) != 0);
+	require(waitpid(pid, &status, 0) == pid && status == 0,
+		"the child ends with status %x", status);
+	++*children;
+}
+
+static void
+fork_with_packet_in_hand(void)
+{
+	pcap_t *p =
+	    open_dev(dev(IF_A), .timeout = 10, .filter = "udp dst port 4711");
+	struct pcap_pkthdr *h;
+	const u_char *bytes;
+	unsigned n = 0;
+
+	send_many(IN4, 0, 5);
+	require(wait_for(pcap_dispatch(p, -1, fork_and_compare, (u_char *)&n) <
+				 0 ||
+			     n == 5,
+			 5000) &&
+		    n == 5,
+		"%u children: %s", n, pcap_geterr(p));
+	send_seq(IN4, 5);
+	require(wait_for(pcap_next_ex(p, &h, &bytes) == 1, 3000), "no packet");
+	fork_and_compare((u_char *)&n, h, bytes);
+	pcap_close(p);
+}
+
+/* Who forks in a callback, and what became of that. */
+struct forking {
+	pcap_t *p;
+	int forked;
+	pid_t pid;
+	struct seen seen; /* the child's */
+};
+
+static void
+fork_at_first(u_char *user, const struct pcap_pkthdr *h, const u_char *bytes)
+{
+	struct forking *f = (struct forking *)(void *)user;
+
+	if (f->forked) {
+		see((u_char *)&f->seen, h, bytes);
+		return;
+	}
+	f->forked = 1;
+	f->pid = fork_or_fail();
+	if (f->pid != 0) {
+		pcap_breakloop(f->p);
+		return;
+	}
+	alarm(20);
+	require(wait_for(shared->count == 100, 3000), "no close");
+	require(frame_seq(h, bytes) == 0, "another packet in the child");
+	shared->ready = 1;
+}
+
+/* The child returns from the callback into the loop, and reads on. */
+static void
+fork_in_callback(void)
+{
+	static struct forking f;
+	int n;
+
+	f.p = open_to_inherit();
+	send_seq(IN4, 0);
+	n = pcap_loop(f.p, 6, fork_at_first, (u_char *)&f);
+	if (f.pid == 0) {
+		if (n != 0)
+			fail("in the child: pcap_loop: %d, %s", n,
+			     pcap_geterr(f.p));
+		shared->count = f.seen.count;
+		pcap_close(f.p);
+		_exit(0);
+	}
+	require(n == PCAP_ERROR_BREAK, "pcap_loop: %d", n);
+	pcap_close(f.p);
+	shared->count = 100;
+	five_for_the_child();
+	waitpid(f.pid, NULL, 0);
+}
+
 /* All rights are gone when packets start, as with tcpdump -Z. */
 static void
 rights_dropped(void)
@@ -496,6 +591,8 @@ static const struct api_case cases[] = {
 	{ "fork-daemon", fork_daemon, BOTH },
 	{ "fork-with-packets-waiting", fork_with_packets_waiting, BOTH },
 	{ "fork-child-ends", fork_child_ends, BOTH },
+	{ "fork-with-packet-in-hand", fork_with_packet_in_hand, BOTH },
+	{ "fork-in-callback", fork_in_callback, BOTH },
 	{ "rights-dropped", rights_dropped, BOTH },
 	{ "sigchld-handler", sigchld_handler, BOTH },
 	{ "sigchld-ignored", sigchld_ignored, BOTH },

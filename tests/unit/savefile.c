@@ -2125,6 +2125,46 @@ daemonized(void)
 	fclose(file);
 }
 
+static pthread_barrier_t both;
+
+static void *
+keep_lock(void *unused)
+{
+	ebpftls_savefiles_lock(&files);
+	pthread_barrier_wait(&both);
+	pthread_barrier_wait(&both);
+	ebpftls_savefiles_unlock(&files);
+	return unused;
+}
+
+/* A thread that has the lock does not exist in the child, file or no file. */
+static void
+forked_while_locked(void)
+{
+	pthread_t thread;
+	pid_t child;
+
+	set_up();
+	pthread_barrier_init(&both, NULL, 2);
+	if (pthread_create(&thread, NULL, keep_lock, NULL) != 0)
+		abort();
+	pthread_barrier_wait(&both);
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		signal(SIGALRM, SIG_DFL);
+		alarm(10);
+		ebpftls_savefiles_tick(&files, now);
+		ebpftls_savefiles_close(&files);
+		_exit(0);
+	}
+	check(wait_for(child) == 0);
+	pthread_barrier_wait(&both);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&both);
+	ebpftls_savefiles_close(&files);
+}
+
 /* --- whose a packet is -------------------------------------------------------
  */
 
@@ -2403,6 +2443,7 @@ static const struct check_case cases[] = {
 	{ "exit without close", exit_without_close },
 	{ "fork", forked },
 	{ "fork and parent gone", daemonized },
+	{ "fork while another thread is busy", forked_while_locked },
 	{ "owners in two files", owners_in_two_files },
 	{ "owners of packets that are held", owners_of_held },
 	{ "owners in a file that is continued", owners_in_appended },
