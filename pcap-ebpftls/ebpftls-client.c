@@ -553,6 +553,13 @@ take_next(struct ebpftls_client *client)
 	return true;
 }
 
+static void
+take_all(struct ebpftls_client *client)
+{
+	for (int i = 0; i < AT_ONCE && !client->ended && take_next(client); i++)
+		;
+}
+
 int
 ebpftls_client_check(struct ebpftls_client *client,
 		     struct ebpftls_failure *failure)
@@ -560,8 +567,7 @@ ebpftls_client_check(struct ebpftls_client *client,
 	int result = 0;
 
 	lock(client);
-	for (int i = 0; i < AT_ONCE && !client->ended && take_next(client); i++)
-		;
+	take_all(client);
 	if (client->gone)
 		result = fail(failure, EBPFTLS_REASON_OTHER, "%s", GONE);
 	else if (client->ended)
@@ -576,11 +582,10 @@ ebpftls_client_check(struct ebpftls_client *client,
 static bool
 is_settled(struct ebpftls_client *client)
 {
-	struct ebpftls_failure ignored;
 	bool settled;
 
 	lock(client);
-	ebpftls_client_check(client, &ignored);
+	take_all(client);
 	settled = client->answered || client->ended;
 	unlock(client);
 	return settled;
