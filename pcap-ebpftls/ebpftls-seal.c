@@ -543,16 +543,6 @@ open_file(struct work *work)
 	return true;
 }
 
-/* Whether it is what it was when it was opened. */
-static bool
-is_unchanged(const struct work *work)
-{
-	struct stat is;
-
-	return lstat(work->seal->path, &is) == 0 &&
-	       ebpftls_replace_same(&is, &work->status);
-}
-
 static bool
 replace(struct work *work)
 {
@@ -562,10 +552,12 @@ replace(struct work *work)
 	if (error != 0)
 		return fail(work, "%s", ebpftls_replace_why(error));
 	work->replacing = true;
+	/* since it was opened; from here on, it is asked at the end */
+	if (!work->replace.exists ||
+	    !ebpftls_replace_same(&work->replace.was, &work->status))
+		return fail(work, "%s", ebpftls_replace_why(-ESTALE));
 	if (!merge(work))
 		return false;
-	if (!is_unchanged(work))
-		return fail(work, "it has changed meanwhile");
 	work->replacing = false;
 	error = ebpftls_replace_finish(&work->replace, &work->status, work->fd);
 	return error == 0 || fail(work, "%s", ebpftls_replace_why(error));
