@@ -13,9 +13,8 @@
 
 #include "unit/check.h"
 
-static char folder[] = "/tmp/ebpftls-replace.XXXXXX";
-static char path[64];
-static char temporary[80];
+static const char path[] = "./file";
+static const char temporary[] = "./file.unfinished";
 
 static const struct stat like = { .st_mode = 0600 };
 
@@ -196,13 +195,6 @@ main(void)
 		{ "replace: what is no ordinary file", no_file },
 		{ NULL, NULL },
 	};
-	int status;
 
-	if (mkdtemp(folder) == NULL)
-		return EXIT_FAILURE;
-	snprintf(path, sizeof(path), "%s/file", folder);
-	snprintf(temporary, sizeof(temporary), "%s.unfinished", path);
-	status = check_main(cases);
-	rmdir(folder);
-	return status;
+	return check_main_with_file(cases, path);
 }
