@@ -229,6 +229,7 @@ libraries_close(struct libraries *libraries)
 
 static char hooked[MOST][128]; /* names of files, or "" */
 static int room;
+static int refusals; /* that are still to come */
 static bool off[MOST];
 static char told[512];
 
@@ -240,6 +241,10 @@ secrets_attach(struct secrets *secrets, int fd,
 
 	(void)secrets;
 	check(result->count == 1);
+	if (refusals > 0) {
+		refusals--;
+		return -ETIMEDOUT;
+	}
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	check(readlink(link, path, sizeof(path) - 1) > 0);
 	for (int i = 0; i < room; i++) {
@@ -250,6 +255,13 @@ secrets_attach(struct secrets *secrets, int fd,
 		return i;
 	}
 	return -ENOSPC;
+}
+
+void
+secrets_not_attached(struct secrets *secrets, int fd, int error)
+{
+	(void)fd;
+	secrets_tell(secrets, "no hooks: %d", error);
 }
 
 void
@@ -363,6 +375,7 @@ begin(void)
 	told[0] = '\0';
 	before.count = news.count = own.count = shelf.count = 0;
 	room = MOST;
+	refusals = 0;
 	return discover_start(NULL, &failure);
 }
 
@@ -510,6 +523,40 @@ no_processes_for_a_while(void)
 	no_sockets = false;
 	check(!is_hooked("a"));
 	work_until(discover, "a", true);
+	end(discover);
+}
+
+static void
+no_hooks_for_a_while(void)
+{
+	struct discover *discover = begin();
+
+	make("a", "", 4096);
+	map(&before, "a");
+	refusals = 2;
+	work_until(discover, "a", true);
+	check(told[0] == '\0');
+	end(discover);
+}
+
+/* A kernel that refuses a file is asked some times, and no more. */
+static void
+no_hooks_at_all(void)
+{
+	struct discover *discover = begin();
+	int64_t last = milliseconds() + WAIT;
+
+	make("a", "", 4096);
+	map(&before, "a");
+	refusals = 100;
+	while (told[0] == '\0' && milliseconds() < last)
+		discover_work(discover);
+	check(strcmp(told, "no hooks: -110") == 0 && refusals > 50);
+	work_until_settled(discover);
+	refusals = 0;
+	lost = true;
+	discover_work(discover);
+	check(!is_hooked("a"));
 	end(discover);
 }
 
@@ -725,6 +772,8 @@ main(void)
 		{ "no descriptors for a while", no_descriptors_for_a_while },
 		{ "no processes for a while", no_processes_for_a_while },
 		{ "no scanner for a while", no_scanner_for_a_while },
+		{ "no hooks for a while", no_hooks_for_a_while },
+		{ "no hooks at all", no_hooks_at_all },
 		{ "records that were lost", records_that_were_lost },
 		{ "a file that changed", file_that_changed },
 		{ "hooks that nobody needs", gives_hooks_back },

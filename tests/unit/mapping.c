@@ -115,6 +115,28 @@ opens_what_was_deleted(void)
 }
 
 static void
+ignore(void *context, const struct mapping *mapping)
+{
+	(void)context;
+	(void)mapping;
+}
+
+/* Who maps and unmaps ahead of a reader shows it ever new lines. */
+static void
+leaves_who_has_no_end(void)
+{
+	FILE *lines = popen("exec yes '1000-2000 r--p 0 00:00 0' 2>&-", "r");
+	struct inventory *inventory =
+	    inventory_of(7, fcntl(fileno(lines), F_DUPFD_CLOEXEC, 0));
+
+	while (inventory_step(inventory, ignore, NULL))
+		;
+	check(inventory_missed(inventory)->never == 1);
+	inventory_close(inventory);
+	pclose(lines);
+}
+
+static void
 opens_no_other_file(void)
 {
 	const struct mapping mapping = {
@@ -168,6 +190,7 @@ main(void)
 		{ "odd names", keeps_odd_names },
 		{ "what is no code", leaves_out_what_is_no_code },
 		{ "a file that was deleted", opens_what_was_deleted },
+		{ "a process without an end", leaves_who_has_no_end },
 		{ "another file of that name", opens_no_other_file },
 		{ "an overlay", takes_an_overlay },
 		{ "other mounts", takes_no_other_mount },

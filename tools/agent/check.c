@@ -223,7 +223,7 @@ check_view(int sock)
 	uint32_t denied = 0;
 
 	while (inventory != NULL && inventory_step(inventory, ignore, NULL))
-		denied = inventory_missed(inventory)->denied;
+		denied = inventory_missed(inventory)->never;
 	inventory_close(inventory);
 	if (denied > 0) {
 		fail(&failure, EBPFTLS_REASON_NO_PERMISSION,

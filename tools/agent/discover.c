@@ -127,7 +127,7 @@ struct discover {
 	uint32_t look;	   /* its number */
 	int64_t next_look; /* not before */
 	int64_t pause;
-	bool told_denied, told_absent;
+	bool told_never, told_absent;
 	uint32_t hooked;
 };
 
@@ -252,12 +252,12 @@ end_look(struct discover *discover)
 
 	if (missed->later > 0)
 		look_again(discover);
-	if (missed->denied > 0 && !discover->told_denied) {
+	if (missed->never > 0 && !discover->told_never) {
 		secrets_tell(discover->secrets,
 			     "TLS code of %u processes is not seen: "
 			     "/proc/PID/maps cannot be read",
-			     missed->denied);
-		discover->told_denied = true;
+			     missed->never);
+		discover->told_never = true;
 	}
 	inventory_close(discover->inventory);
 	discover->inventory = NULL;
@@ -276,6 +276,31 @@ unhook(struct discover *discover, struct file *file)
 	discover->hooked--;
 }
 
+/* A busy machine may have been the reason. False: it is none any more. */
+static bool
+try_again(struct discover *discover, struct file *file)
+{
+	file->again = ++file->failures < TRIES;
+	if (file->again)
+		look_again(discover);
+	return file->again;
+}
+
+static void
+hook_failed(struct discover *discover, struct file *file, int fd, int error)
+{
+	if (error == -ENOSPC) {
+		file->again = true;
+		/* the look that it takes to know who needs theirs no more */
+		if (!discover->full)
+			look_again(discover);
+		discover->full = true;
+	} else if (try_again(discover, file)) {
+		return;
+	}
+	secrets_not_attached(discover->secrets, fd, error);
+}
+
 static void
 hook(struct discover *discover, struct file *file, int fd,
      const struct scan_result *result)
@@ -286,15 +311,10 @@ hook(struct discover *discover, struct file *file, int fd,
 	if (result->count == 0)
 		return;
 	attachment = secrets_attach(discover->secrets, fd, result);
-	if (attachment == -ENOSPC) {
-		file->again = true;
-		/* the look that it takes to know who needs theirs no more */
-		if (!discover->full)
-			look_again(discover);
-		discover->full = true;
-	}
-	if (attachment < 0)
+	if (attachment < 0) {
+		hook_failed(discover, file, fd, attachment);
 		return;
+	}
 	file->attachment = attachment;
 	discover->hooked++;
 	/* the places are those of what was looked at, not of anything since */
@@ -410,15 +430,11 @@ desk_get(struct desk *desk)
 	return target;
 }
 
-/* A busy machine may have been the reason. */
 static void
 scan_failed(struct discover *discover, const struct target *target,
 	    struct file *file, const struct scan_result *result)
 {
-	file->again = ++file->failures < TRIES;
-	if (file->again)
-		look_again(discover);
-	else
+	if (!try_again(discover, file))
 		secrets_tell(discover->secrets, "%s: %s", target->path,
 			     result->why);
 }
@@ -696,6 +712,19 @@ found_before(void *context, const struct mapping *mapping)
 	found(discover, &discover->initial, mapping);
 }
 
+/* As most libraries: they need not be opened to know it. */
+static bool
+is_barren(const struct discover *discover, const char *path)
+{
+	struct file_id id;
+	struct stat st;
+
+	if (lstat(path, &st) != 0)
+		return false;
+	id = file_id(&st);
+	return cache_is_barren(discover->cache, &id);
+}
+
 /*
  * Goes on with what is to be gone through. False when that is at its end.
  * Mappings come before libraries: what runs may shake hands at any moment, and
@@ -720,7 +749,8 @@ find_more(struct discover *discover)
 	}
 	if (discover->libraries != NULL) {
 		if (libraries_next(discover->libraries, path)) {
-			found_path(discover, path, true);
+			if (!is_barren(discover, path))
+				found_path(discover, path, true);
 			return true;
 		}
 		libraries_close(discover->libraries);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define CONF	   "/etc/ld.so.conf"
 #define DEPTH_MAX  4 /* of files that include files */
@@ -193,6 +194,22 @@ is_library(const char *name)
 	       (length > 3 && strcmp(name + length - 3, ".so") == 0);
 }
 
+/* Another name of a file that comes by its own. */
+static bool
+is_alias(int folder, const struct dirent *entry)
+{
+	char target[PATH_MAX];
+	ssize_t length;
+
+	if (entry->d_type != DT_LNK)
+		return false;
+	length = readlinkat(folder, entry->d_name, target, sizeof(target) - 1);
+	if (length < 0)
+		return false;
+	target[length] = '\0';
+	return strchr(target, '/') == NULL && is_library(target);
+}
+
 bool
 libraries_next(struct libraries *libraries, char path[PATH_MAX])
 {
@@ -205,6 +222,7 @@ libraries_next(struct libraries *libraries, char path[PATH_MAX])
 			closedir(libraries->dir);
 			libraries->dir = NULL;
 		} else if (is_library(entry->d_name) &&
+			   !is_alias(dirfd(libraries->dir), entry) &&
 			   snprintf(path, PATH_MAX, "%s/%s", folder,
 				    entry->d_name) < PATH_MAX) {
 			return true;

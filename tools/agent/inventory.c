@@ -16,13 +16,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PIECE 65536 /* a line has less than five times PATH_MAX */
+#define PIECE	  65536	    /* a line has less than five times PATH_MAX */
+#define LINES_MAX (4 << 20) /* who maps on ahead of the reader has no last */
 
 struct inventory {
 	DIR *proc; /* NULL: there is only this process */
 	uint32_t pid;
 	int maps;    /* of that process, or -1: ask for the next */
 	size_t used; /* of a line that is not complete */
+	uint32_t lines;
 	struct inventory_missed missed;
 	char piece[PIECE + 1];
 };
@@ -61,7 +63,7 @@ static void
 miss(struct inventory *inventory)
 {
 	if (errno == EACCES || errno == EPERM)
-		inventory->missed.denied++;
+		inventory->missed.never++;
 	else if (errno != ENOENT && errno != ESRCH)
 		inventory->missed.later++;
 }
@@ -80,6 +82,7 @@ next_process(struct inventory *inventory)
 	snprintf(name, sizeof(name), "/proc/%s/maps", entry->d_name);
 	inventory->pid = (uint32_t)strtoul(entry->d_name, NULL, 10);
 	inventory->used = 0;
+	inventory->lines = 0;
 	inventory->maps = open(name, O_RDONLY | O_CLOEXEC);
 	if (inventory->maps < 0)
 		miss(inventory);
@@ -102,6 +105,7 @@ take_lines(struct inventory *inventory,
 			found(context, &mapping);
 		}
 		line = end + 1;
+		inventory->lines++;
 	}
 	inventory->used = strlen(line);
 	if (inventory->used == PIECE)
@@ -120,9 +124,11 @@ inventory_step(struct inventory *inventory,
 		return inventory->proc != NULL && next_process(inventory);
 	got = read(inventory->maps, inventory->piece + inventory->used,
 		   PIECE - inventory->used);
-	if (got <= 0) {
+	if (got <= 0 || inventory->lines > LINES_MAX) {
 		if (got < 0)
 			miss(inventory);
+		else if (got > 0)
+			inventory->missed.never++;
 		close(inventory->maps);
 		inventory->maps = -1;
 		return true;

@@ -11,8 +11,8 @@ struct inventory;
 
 /* How many processes could not be looked at. */
 struct inventory_missed {
-	uint32_t later;	 /* for want of something that may be there later */
-	uint32_t denied; /* this is not allowed */
+	uint32_t later; /* for want of something that may be there later */
+	uint32_t never; /* this is not allowed, or finds no end */
 };
 
 /* Of all processes. NULL when there is no /proc, or no room for it. */

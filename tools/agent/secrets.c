@@ -516,24 +516,29 @@ attach(struct secrets *secrets, struct attachment *attachment, int fd,
 }
 
 static void
-name(struct attachment *attachment, int fd)
+name(int fd, char path[EBPFTLS_TEXT_SIZE])
 {
-	char path[PATH_SIZE];
+	char link[PATH_SIZE];
+	ssize_t length;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (readlink(path, attachment->path, sizeof(attachment->path) - 1) < 0)
-		strcpy(attachment->path, "?");
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, path, EBPFTLS_TEXT_SIZE - 1);
+	if (length < 0)
+		path[0] = '?';
+	path[length < 0 ? 1 : length] = '\0';
 }
 
 /* When there are no more hooks, the first file says so for all. */
-static void
-tell_failure(struct secrets *secrets, const struct attachment *attachment,
-	     int error)
+void
+secrets_not_attached(struct secrets *secrets, int fd, int error)
 {
+	char path[EBPFTLS_TEXT_SIZE];
+
 	if (error == -ENOSPC && secrets->full)
 		return;
 	secrets->full |= error == -ENOSPC;
-	secrets_tell(secrets, "%s: cannot be hooked: %s", attachment->path,
+	name(fd, path);
+	secrets_tell(secrets, "%s: cannot be hooked: %s", path,
 		     error == -ENOSPC ? "all hooks are in use"
 				      : strerror(-error));
 }
@@ -551,7 +556,7 @@ secrets_attach(struct secrets *secrets, int fd,
 	if (attachment == NULL)
 		return -ENOMEM;
 	attachment->multi = -1;
-	name(attachment, fd);
+	name(fd, attachment->path);
 	if (secrets->numbers < UINT16_MAX)
 		attachment->number = ++secrets->numbers;
 	attachment->is_new = attachment->number != 0;
@@ -562,7 +567,6 @@ secrets_attach(struct secrets *secrets, int fd,
 		error = attach(secrets, attachment, fd, result->hooks);
 	if (error == 0)
 		return (int)attachment->hooks[0];
-	tell_failure(secrets, attachment, error);
 	release(secrets, attachment);
 	return error;
 }

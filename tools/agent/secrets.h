@@ -28,6 +28,9 @@ struct secrets *secrets_load(const struct ebpftls_caller *caller,
  */
 int secrets_attach(struct secrets *secrets, int fd,
 		   const struct scan_result *result);
+
+/* Tells who captures that this failed for a file, and so, and for good. */
+void secrets_not_attached(struct secrets *secrets, int fd, int error);
 void secrets_detach(struct secrets *secrets, int attachment);
 
 /* Whether one link holds all hooks of a file. */
