@@ -178,6 +178,31 @@ agents()
 
 no_agent() { [ -z "$(agents)" ]; }
 
+# cpu_restart: takes the last CPU off line and brings it back, as all but the
+# first when a laptop sleeps; its number in $cpu. False: not on this machine.
+cpu_restart()
+{
+	local online
+	cpu=$(($(nproc --all) - 1))
+	online=/sys/devices/system/cpu/cpu$cpu/online
+	[ "$cpu" -gt 0 ] && [ "$(cat "$online" 2>/dev/null)" = 1 ] || return 1
+	at_exit "echo 1 >$online"
+	{ echo 0 >"$online"; } 2>/dev/null && echo 1 >"$online" &&
+	    wait_for 5 cpu_noticed
+}
+
+# cpu_noticed: our agents have read what the kernel says of devices (15 is
+# NETLINK_KOBJECT_UEVENT), and have done what there was to do.
+cpu_noticed()
+{
+	local p
+	for p in $(agents); do
+		awk -v pid="$p" '$2 == 15 && $3 == pid && $5 != 0 { exit 1 }' \
+		    "/proc/$p/net/netlink" || return 1
+		[ "$(pstate "$p")" = S ] || return 1
+	done
+}
+
 # --- namespaces -------------------------------------------------------------
 
 # ns_make VAR: a namespace with lo up and no traffic of its own; its name goes

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Takes any bytes for a datagram of rtnetlink's about interfaces. */
+/*
+ * Takes any bytes for a datagram of rtnetlink's about interfaces, and for an
+ * event of the kernel's about a device.
+ */
 #define _GNU_SOURCE
+#include "cpus.h"
 #include "links.h"
 
 #include <string.h>
@@ -24,6 +28,15 @@ take(void *context, const struct link *link)
 	return 0;
 }
 
+static void
+came(void *context, uint32_t cpu)
+{
+	unsigned int *count = context;
+
+	(void)cpu;
+	++*count;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
@@ -35,6 +48,10 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	require(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) == 0);
 	require(send(ends[1], bytes, size, 0) == (ssize_t)size);
 	links_read(ends[0], take, &count);
+	require(send(ends[1], bytes, size, 0) == (ssize_t)size);
+	count = 0;
+	cpus_read(ends[0], came, &count);
+	require(count <= 1);
 	close(ends[0]);
 	close(ends[1]);
 	return 0;

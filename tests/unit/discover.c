@@ -152,6 +152,14 @@ watch_read(struct watch *watch,
 }
 
 void
+watch_cpu_came(struct watch *watch, uint32_t cpu)
+{
+	(void)watch;
+	check(cpu == 1);
+	lost = true;
+}
+
+void
 watch_close(struct watch *watch)
 {
 	(void)watch;
@@ -594,6 +602,20 @@ records_that_were_lost(void)
 	end(discover);
 }
 
+/* Nobody has seen what was mapped on it before the kernel told of it. */
+static void
+cpu_that_came(void)
+{
+	struct discover *discover = begin();
+
+	make("a", "", 4096);
+	work_until_settled(discover);
+	map(&before, "a");
+	discover_cpu_came(discover, 1);
+	work_until(discover, "a", true);
+	end(discover);
+}
+
 static void
 file_that_changed(void)
 {
@@ -775,6 +797,7 @@ main(void)
 		{ "no hooks for a while", no_hooks_for_a_while },
 		{ "no hooks at all", no_hooks_at_all },
 		{ "records that were lost", records_that_were_lost },
+		{ "a CPU that came", cpu_that_came },
 		{ "a file that changed", file_that_changed },
 		{ "hooks that nobody needs", gives_hooks_back },
 		{ "hooks that were wrong", gives_wrong_hooks_back },

@@ -10,11 +10,13 @@
 #include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "capture.skel.h"
+#include "cpus.h"
 #include "kernel-types.h"
 #include "load.h"
 
@@ -240,7 +242,7 @@ choose_ring_size(size_t asked, size_t cpus, size_t least)
  * consumer learns of by the doorbell and by its timer.
  */
 static int
-open_ring(struct capture_ring *ring, size_t size)
+open_event(uint32_t cpu, size_t size)
 {
 	struct perf_event_attr attributes = {
 		.type = PERF_TYPE_SOFTWARE,
@@ -251,12 +253,20 @@ open_ring(struct capture_ring *ring, size_t size)
 		.watermark = 1,
 		.wakeup_watermark = (uint32_t)(size / 4),
 	};
+	int fd = (int)syscall(SYS_perf_event_open, &attributes, -1, (int)cpu,
+			      -1, PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int
+open_ring(struct capture_ring *ring, size_t size)
+{
 	size_t mapped = size + (size_t)getpagesize();
 
-	ring->fd = (int)syscall(SYS_perf_event_open, &attributes, -1,
-				(int)ring->cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	ring->fd = open_event(ring->cpu, size);
 	if (ring->fd < 0)
-		return -errno;
+		return ring->fd;
 	ring->pages =
 	    mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
 	if (ring->pages == MAP_FAILED) {
@@ -305,6 +315,32 @@ open_rings(struct capture *capture)
 	if (error != 0)
 		close_rings(capture);
 	return error;
+}
+
+/* The application goes on with what it has mapped: that is the ring. */
+static void
+renew(const struct capture *capture, struct capture_ring *ring)
+{
+	int map = bpf_map__fd(capture->skeleton->maps.skb_events);
+	int fd = open_event(ring->cpu, capture->ring_size);
+
+	if (fd < 0)
+		return;
+	if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, ring->fd) != 0 ||
+	    bpf_map_update_elem(map, &ring->cpu, &fd, BPF_ANY) != 0) {
+		close(fd);
+		return;
+	}
+	close(ring->fd);
+	ring->fd = fd;
+}
+
+void
+capture_cpu_came(struct capture *capture, uint32_t cpu)
+{
+	for (size_t i = 0; i < capture->ring_count; i++)
+		if (cpu == CPUS_ANY || cpu == capture->rings[i].cpu)
+			renew(capture, &capture->rings[i]);
 }
 
 /* Without CAP_IPC_LOCK only so much memory may be locked. */

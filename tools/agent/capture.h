@@ -49,6 +49,12 @@ int capture_load(struct capture *capture, const struct capture_options *options,
 int capture_make_rings(struct capture *capture, uint32_t buffer_size,
 		       struct failure *failure);
 
+/*
+ * A CPU is there again: see cpus.h. One that was not there when the rings were
+ * made has none: what it would write is counted.
+ */
+void capture_cpu_came(struct capture *capture, uint32_t cpu);
+
 /* Whether a program of this capture belongs there. */
 bool capture_has(const struct capture *capture, enum ebpftls_slot slot);
 

@@ -905,6 +905,13 @@ discover_fd(const struct discover *discover)
 	return discover->epoll;
 }
 
+void
+discover_cpu_came(struct discover *discover, uint32_t cpu)
+{
+	watch_cpu_came(discover->watch, cpu);
+	eventfd_write(discover->more, 1);
+}
+
 bool
 discover_settled(const struct discover *discover)
 {

@@ -45,6 +45,9 @@ bool discover_ask(struct discover *discover,
 		  const struct ebpftls_hooked *question);
 bool discover_answer(struct discover *discover, struct ebpftls_hooked *answer);
 
+/* A CPU is there, or there again: see cpus.h. */
+void discover_cpu_came(struct discover *discover, uint32_t cpu);
+
 /* NULL is allowed. */
 void discover_close(struct discover *discover);
 

@@ -25,6 +25,7 @@
 #include "capture.h"
 #include "check.h"
 #include "clock.h"
+#include "cpus.h"
 #include "discover.h"
 #include "ebpftls-control-io.h"
 #include "failure.h"
@@ -63,6 +64,7 @@ struct session {
 	struct attachments attachments;
 	int links;  /* rtnetlink */
 	int clock;  /* readable when the clock was stepped */
+	int cpus;   /* readable when a CPU may have come on line */
 	int packet; /* packet socket: promiscuous mode, injecting */
 	bool gone;  /* the interface */
 
@@ -449,6 +451,7 @@ set_up(struct session *session, struct failure *failure)
 {
 	int error;
 
+	session->cpus = cpus_watch();
 	if (resolve(session, failure) != 0 ||
 	    enter_namespace(session, failure) != 0 ||
 	    find_interface(session, failure) != 0 ||
@@ -699,12 +702,23 @@ hear(struct session *session)
 }
 
 static void
+cpu_came(void *context, uint32_t cpu)
+{
+	struct session *session = context;
+
+	capture_cpu_came(&session->capture, cpu);
+	if (session->discover != NULL)
+		discover_cpu_came(session->discover, cpu);
+}
+
+static void
 serve(struct session *session)
 {
 	struct pollfd wait[] = {
 		{ .fd = session->sock, .events = POLLIN },
 		{ .fd = session->links, .events = POLLIN },
 		{ .fd = session->clock, .events = POLLIN },
+		{ .fd = session->cpus, .events = POLLIN },
 		{ .fd = -1, .events = POLLIN },
 		{ .fd = -1, .events = POLLIN },
 		{ .fd = -1, .events = POLLIN },
@@ -712,13 +726,13 @@ serve(struct session *session)
 
 	start_people(session);
 	if (session->people != NULL)
-		wait[5].fd = people_fd(session->people);
+		wait[6].fd = people_fd(session->people);
 	for (;;) {
 		if (session->discover != NULL) {
-			wait[3].fd = discover_fd(session->discover);
-			wait[4].fd = secrets_complaints_fd(session->secrets);
+			wait[4].fd = discover_fd(session->discover);
+			wait[5].fd = secrets_complaints_fd(session->secrets);
 		}
-		if (poll(wait, 6, -1) < 0) {
+		if (poll(wait, sizeof(wait) / sizeof(wait[0]), -1) < 0) {
 			if (errno == EINTR)
 				continue;
 			return;
@@ -731,13 +745,15 @@ serve(struct session *session)
 			clock_stepped(session->clock,
 				      &capture_shared(&session->capture)
 					   ->clock);
-		if (wait[3].revents) {
+		if (wait[3].revents)
+			cpus_read(session->cpus, cpu_came, session);
+		if (wait[4].revents) {
 			discover_more(session);
 			tell_libraries(session);
 		}
-		if (wait[4].revents)
-			secrets_complaints(session->secrets);
 		if (wait[5].revents)
+			secrets_complaints(session->secrets);
+		if (wait[6].revents)
 			people_work(session->people);
 		if (session->told && session->secrets != NULL)
 			tell_news(session);
@@ -898,6 +914,7 @@ session_run(int sock, const struct session_options *options)
 		.attachments.clsact = options->clsact,
 		.links = -1,
 		.clock = -1,
+		.cpus = -1,
 		.packet = -1,
 	};
 	int result;
@@ -914,7 +931,8 @@ session_run(int sock, const struct session_options *options)
 	owners_close(&session.owners);
 	select_close(&session.selection);
 	ebpftls_control_close((int[]){ session.links, session.clock,
-				       session.packet, session.cgroup },
-			      4);
+				       session.cpus, session.packet,
+				       session.cgroup },
+			      5);
 	return result;
 }

@@ -18,14 +18,15 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "cpus.h"
 
 #define RING_SIZE (256 * (size_t)1024)
 
 struct watch {
 	int epoll;
-	int64_t asked; /* for CPUs that were not there: when */
+	bool missed; /* what was mapped while nobody looked */
 	size_t count;
 	struct ring {
 		int fd; /* or -1: there is no such CPU now */
@@ -84,24 +85,26 @@ open_ring(struct watch *watch, int cpu)
 	return 0;
 }
 
-/* CPUs may come while one watches. False if one has. */
-static bool
-ask_for_cpus(struct watch *watch)
+static void
+close_ring(struct ring *ring)
 {
-	struct timespec now;
-	bool none = true;
+	if (ring->fd < 0)
+		return;
+	munmap(ring->pages, RING_SIZE + (size_t)getpagesize());
+	close(ring->fd);
+	ring->fd = -1;
+}
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (now.tv_sec == watch->asked)
-		return true;
-	watch->asked = now.tv_sec;
+void
+watch_cpu_came(struct watch *watch, uint32_t cpu)
+{
 	for (size_t i = 0; i < watch->count; i++) {
-		if (watch->rings[i].fd >= 0)
+		if (cpu != CPUS_ANY && cpu != i)
 			continue;
+		close_ring(&watch->rings[i]);
 		open_ring(watch, (int)i);
-		none &= watch->rings[i].fd < 0;
+		watch->missed = true;
 	}
-	return none;
 }
 
 struct watch *
@@ -215,8 +218,9 @@ watch_read(struct watch *watch,
 	   void (*found)(void *context, const struct mapping *mapping),
 	   void *context)
 {
-	bool complete = ask_for_cpus(watch);
+	bool complete = !watch->missed;
 
+	watch->missed = false;
 	for (size_t i = 0; i < watch->count; i++)
 		if (watch->rings[i].fd >= 0)
 			complete &= read_ring(&watch->rings[i], found, context);
@@ -228,13 +232,8 @@ watch_close(struct watch *watch)
 {
 	if (watch == NULL)
 		return;
-	for (size_t i = 0; i < watch->count; i++) {
-		if (watch->rings[i].fd < 0)
-			continue;
-		munmap(watch->rings[i].pages,
-		       RING_SIZE + (size_t)getpagesize());
-		close(watch->rings[i].fd);
-	}
+	for (size_t i = 0; i < watch->count; i++)
+		close_ring(&watch->rings[i]);
 	if (watch->epoll >= 0)
 		close(watch->epoll);
 	free(watch);

@@ -4,6 +4,7 @@
 #define AGENT_WATCH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "failure.h"
 #include "mapping.h"
@@ -23,6 +24,9 @@ int watch_fd(const struct watch *watch);
 bool watch_read(struct watch *watch,
 		void (*found)(void *context, const struct mapping *mapping),
 		void *context);
+
+/* A CPU is there, or there again: see cpus.h. */
+void watch_cpu_came(struct watch *watch, uint32_t cpu);
 
 /* NULL is allowed. */
 void watch_close(struct watch *watch);
