@@ -123,6 +123,8 @@ find_translated(struct __sk_buff *skb)
 	struct bpf_sock_tuple tuple = {};
 	struct ends *end = get_ends();
 	struct packet *packet;
+	bool same;
+	int place;
 
 	if (!end)
 		return false;
@@ -131,17 +133,20 @@ find_translated(struct __sk_buff *skb)
 		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
 		return packet->protocol != IP_TCP;
 	}
-	if (!is_same_tuple(&tuple, &packet->tuple, packet->v6)) {
+	same = is_same_tuple(&tuple, &packet->tuple, packet->v6);
+	if (!same)
 		packet->tuple = tuple;
-		if (!is_for_here(skb))
-			return false;
+	place = find_place(skb);
+	if (place == ELSEWHERE)
+		return false;
+	if (!same) {
 		end->owner.kind = 0;
 		look_up(skb);
-	} else if (!is_for_here(skb)) {
-		return false;
-	} else if (packet->protocol == IP_TCP) {
-		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
 	}
+	if (packet->protocol == IP_TCP
+		? same
+		: place == PERHAPS_HERE && end->owner.kind)
+		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
 	return end->owner.kind != 0;
 }
 

@@ -21,12 +21,17 @@
 #define SOCK_RAW    3
 
 #define PRE_ROUTING	   0
+#define LOCAL_IN	   1
+#define IPVS_PRIORITY	   98	/* of LOCAL_IN; and 99 */
 #define NAT_PRIORITY	   -100 /* of what translates addresses */
 #define CONNTRACK_PRIORITY -200
 #define RAW_PRIORITY	   -300
 #define DEFRAG_PRIORITY	   -400
 #define EARLY_PRIORITY	   -450 /* of raw tables that come before that */
+#define FIRST_PRIORITY	   (-2147483647 - 1) /* of bridges: not twice */
 #define HOOKS_MAX	   16
+#define ADDRESSES_MAX	   16 /* of a device: beyond, nobody looks */
+#define VLAN_ID		   0xfff
 
 /* What bpf_fib_lookup() says of addresses of this machine. */
 #define FIB_HERE       4 /* not forwarded */
@@ -41,6 +46,18 @@
 #define STASH_AGE     SECOND
 
 /*
+ * Of flows that have no socket any more, or never had one that a packet's
+ * addresses lead to. Its place may be given to another flow while it is read:
+ * `check` shows whose it is.
+ */
+struct remembered {
+	struct ebpftls_owner owner;
+	__u64 lasting; /* until something else is remembered */
+	__u64 check;
+	__u64 time; /* changes by itself */
+};
+
+/*
  * What a frame's ends are found with. Too large for the stack; and global
  * functions, which are verified once and not wherever they are called, find it
  * here.
@@ -51,7 +68,8 @@ struct ends {
 	struct held now;
 	struct packet packet;
 	struct flow flow;
-	__u64 reading; /* enum reading */
+	struct remembered remembered; /* of that flow */
+	__u64 reading;		      /* enum reading */
 };
 
 /* What `packet` is of the frame that is being looked at. */
@@ -103,16 +121,6 @@ read_quoted(struct __sk_buff *skb)
 	       packet->first;
 }
 
-/*
- * Of flows that have no socket any more, or never had one that a packet's
- * addresses lead to.
- */
-struct remembered {
-	struct ebpftls_owner owner;
-	__u64 time;
-	__u64 lasting; /* until something else is remembered */
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, FLOWS_MAX);
@@ -127,6 +135,7 @@ struct stashed {
 	__u64 time;
 	__u32 len;
 	__u32 protocol;
+	__u64 check; /* as in struct remembered */
 };
 
 struct {
@@ -163,6 +172,18 @@ copy_held(struct ebpftls_owner *owner, struct held *now,
 		*owner = now->owner;
 	else
 		set_kind(owner, EBPFTLS_OF_UNKNOWN);
+}
+
+/* Any error in one word changes it, for the factor is odd. */
+static __always_inline __u64
+digest(__u64 so_far, const void *data, __u32 size)
+{
+	const __u64 *word = data;
+
+#pragma unroll
+	for (int i = 0; i < (int)(size / sizeof(*word)); i++)
+		so_far = (so_far ^ word[i]) * 0x9e3779b97f4a7c15;
+	return so_far;
 }
 
 /*
@@ -315,15 +336,30 @@ note_caller_of(struct __sk_buff *skb)
 	return sk && note_caller(end, sk);
 }
 
+static __always_inline __u64
+digest_remembered(const struct ends *end)
+{
+	return digest(digest(0, &end->remembered,
+			     offsetof(struct remembered, check)),
+		      &end->flow, sizeof(end->flow));
+}
+
 /* With an age of 0 only what lasts. */
 static __always_inline bool
 recall(struct ends *end, __u64 now, __u64 age, struct ebpftls_owner *owner)
 {
-	struct remembered *found = bpf_map_lookup_elem(&flows, &end->flow);
+	const struct remembered *found =
+	    bpf_map_lookup_elem(&flows, &end->flow);
+	struct remembered *is = &end->remembered;
 
-	if (!found || (!found->lasting && now - found->time > age))
+	if (!found)
 		return false;
-	*owner = found->owner;
+	*is = *found;
+	asm volatile("" : : : "memory");
+	if (is->check != digest_remembered(end) ||
+	    (!is->lasting && now - is->time > age))
+		return false;
+	*owner = is->owner;
 	end->untold = 0;
 	return true;
 }
@@ -333,15 +369,20 @@ remember(struct ends *end, __u64 now, const struct ebpftls_owner *owner,
 	 bool lasting)
 {
 	struct remembered *found = bpf_map_lookup_elem(&flows, &end->flow);
-	struct remembered new = { *owner, now, lasting };
+	struct remembered *new = &end->remembered;
 
 	if (found && found->owner.pid == owner->pid &&
 	    found->owner.start == owner->start &&
 	    found->owner.tid == owner->tid &&
-	    found->owner.chosen == owner->chosen && found->lasting == lasting)
+	    found->owner.chosen == owner->chosen && found->lasting == lasting) {
 		found->time = now;
-	else
-		bpf_map_update_elem(&flows, &end->flow, &new, BPF_ANY);
+		return;
+	}
+	new->owner = *owner;
+	new->lasting = lasting;
+	new->time = now;
+	new->check = digest_remembered(end);
+	bpf_map_update_elem(&flows, &end->flow, new, BPF_ANY);
 }
 
 static __always_inline bool
@@ -641,14 +682,14 @@ stash_sender(struct __sk_buff *skb, struct ends *end, __u64 now)
 		.len = skb->len,
 		.protocol = skb->protocol,
 	};
-	__u64 key;
+	__u64 key = number(skb);
 
 	end->untold = 0;
 	if (!find_sender(skb, now))
 		return;
 	new.owner = end->owner;
 	new.untold = end->untold;
-	key = number(skb);
+	new.check = digest(key, &new, offsetof(struct stashed, check));
 	bpf_map_update_elem(&stash, &key, &new, BPF_ANY);
 	if (skb->gso_size && read_frame(skb)) {
 		set_flow(&end->flow, &end->packet, true, FLOW_LOOPED);
@@ -661,20 +702,20 @@ unstash_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
 	       struct ebpftls_owner *owner)
 {
 	__u64 key = number(skb);
-	struct stashed *found = bpf_map_lookup_elem(&stash, &key);
-	bool same;
+	const struct stashed *found = bpf_map_lookup_elem(&stash, &key);
+	struct stashed is;
 
 	if (found) {
-		same = found->len == skb->len &&
-		       found->protocol == skb->protocol &&
-		       now - found->time < STASH_AGE;
-		if (same) {
-			*owner = found->owner;
-			end->untold = found->untold;
-		}
+		is = *found;
 		bpf_map_delete_elem(&stash, &key);
-		if (same)
+		if (is.len == skb->len && is.protocol == skb->protocol &&
+		    now - is.time < STASH_AGE &&
+		    digest(key, &is, offsetof(struct stashed, check)) ==
+			is.check) {
+			*owner = is.owner;
+			end->untold = is.untold;
 			return true;
+		}
 	}
 	if (!read_frame(skb))
 		return false;
@@ -878,18 +919,60 @@ struct netns_nf {
 	struct nf_hook_entries *hooks_ipv6[5];
 } __attribute__((preserve_access_index));
 
+struct netns_ipvs;
+struct net_device;
+
 struct net {
 	struct netns_nf nf;
+	struct netns_ipvs *ipvs;
+	struct net_device *loopback_dev;
 } __attribute__((preserve_access_index));
 
 typedef struct {
 	struct net *net;
 } __attribute__((preserve_access_index)) possible_net_t;
 
+struct list_head {
+	struct list_head *next;
+} __attribute__((preserve_access_index));
+
+struct in_ifaddr {
+	struct in_ifaddr *ifa_next;
+	__be32 ifa_local;
+} __attribute__((preserve_access_index));
+
+struct in_device {
+	struct in_ifaddr *ifa_list;
+} __attribute__((preserve_access_index));
+
+struct in6_addr___kernel {
+	__be32 words[4];
+};
+
+struct inet6_ifaddr {
+	struct in6_addr___kernel addr;
+	struct list_head if_list;
+} __attribute__((preserve_access_index));
+
+struct inet6_dev {
+	struct list_head addr_list;
+} __attribute__((preserve_access_index));
+
+/* Of what a device is part of, a master comes first. */
+struct netdev_adjacent {
+	bool master;
+	struct list_head list;
+} __attribute__((preserve_access_index));
+
 struct net_device {
 	unsigned short type;
 	void *rx_handler;
 	possible_net_t nd_net;
+	struct in_device *ip_ptr;
+	struct inet6_dev *ip6_ptr;
+	struct {
+		struct list_head upper;
+	} adj_list;
 } __attribute__((preserve_access_index));
 
 struct sk_buff {
@@ -901,40 +984,38 @@ struct sk_buff {
 
 #define DIVERTING   1
 #define TRANSLATING 2
+#define BALANCING   4 /* IPVS */
 
 /* What has this place can be anything but a step on the way of all packets. */
 static __always_inline bool
 is_of_rules(int priority)
 {
 	return priority != CONNTRACK_PRIORITY && priority != RAW_PRIORITY &&
-	       priority != DEFRAG_PRIORITY && priority != EARLY_PRIORITY;
+	       priority != DEFRAG_PRIORITY && priority != EARLY_PRIORITY &&
+	       priority != FIRST_PRIORITY;
+}
+
+/* What all that has this priority at PRE_ROUTING may do. */
+static __always_inline int
+of_priority(int priority)
+{
+	if (priority == NAT_PRIORITY)
+		return TRANSLATING;
+	return is_of_rules(priority) ? DIVERTING : 0;
 }
 
 /*
- * Whether there are rules here that may translate the addresses of what comes
- * in, or give it to another socket than it is addressed to. The hooks'
- * descriptions lie behind the hooks, in their order.
+ * What the functions that netfilter calls at one point may do. Their
+ * descriptions lie behind them, in their order.
  */
 __noinline int
-find_rules(struct __sk_buff *skb)
+find_hooks(__u64 entries, bool local)
 {
-	struct sk_buff *inner = (struct sk_buff *)number(skb);
-	struct nf_hook_entries *hooks;
-	struct net *net;
+	struct nf_hook_entries *hooks = (struct nf_hook_entries *)entries;
 	struct nf_hook_ops **descriptions, *description;
 	int priority, found = 0;
 	__u32 count;
 
-	/* a kernel without netfilter */
-	if (!bpf_core_field_exists(struct net, nf.hooks_ipv4))
-		return 0;
-	net = BPF_CORE_READ(inner, dev, nd_net.net);
-	if (skb->protocol == ETH_IPV6)
-		hooks = BPF_CORE_READ(net, nf.hooks_ipv6[PRE_ROUTING]);
-	else
-		hooks = BPF_CORE_READ(net, nf.hooks_ipv4[PRE_ROUTING]);
-	if (!hooks)
-		return 0;
 	count = BPF_CORE_READ(hooks, num_hook_entries);
 	descriptions = (void *)hooks + bpf_core_field_offset(hooks->hooks) +
 		       (__u64)count * sizeof(hooks->hooks[0]);
@@ -943,17 +1024,144 @@ find_rules(struct __sk_buff *skb)
 					  &descriptions[i]))
 			continue;
 		priority = BPF_CORE_READ(description, priority);
-		if (priority == NAT_PRIORITY)
-			found |= TRANSLATING;
-		else if (is_of_rules(priority))
-			found |= DIVERTING;
+		if (!local)
+			found |= of_priority(priority);
+		else if (priority == IPVS_PRIORITY ||
+			 priority == IPVS_PRIORITY + 1)
+			found |= BALANCING;
 	}
-	return count > HOOKS_MAX ? TRANSLATING | DIVERTING : found;
+	if (count <= HOOKS_MAX)
+		return found;
+	return local ? BALANCING : TRANSLATING | DIVERTING;
 }
 
-/* Whether it is not passed on to another machine. */
+/*
+ * Whether there are rules here that may translate the addresses of what comes
+ * in, or give it to another socket than it is addressed to.
+ */
 __noinline int
-is_for_here(struct __sk_buff *skb)
+find_rules(struct __sk_buff *skb)
+{
+	struct sk_buff *inner = (struct sk_buff *)number(skb);
+	bool v6 = skb->protocol == ETH_IPV6;
+	struct nf_hook_entries *hooks;
+	struct net *net;
+	int found = 0;
+
+	/* a kernel without netfilter */
+	if (!bpf_core_field_exists(struct net, nf.hooks_ipv4))
+		return 0;
+	net = BPF_CORE_READ(inner, dev, nd_net.net);
+	hooks = v6 ? BPF_CORE_READ(net, nf.hooks_ipv6[PRE_ROUTING])
+		   : BPF_CORE_READ(net, nf.hooks_ipv4[PRE_ROUTING]);
+	if (hooks)
+		found = find_hooks((__u64)hooks, false);
+	if (!bpf_core_field_exists(struct net, ipvs) ||
+	    !BPF_CORE_READ(net, ipvs))
+		return found;
+	hooks = v6 ? BPF_CORE_READ(net, nf.hooks_ipv6[LOCAL_IN])
+		   : BPF_CORE_READ(net, nf.hooks_ipv4[LOCAL_IN]);
+	return hooks ? found | find_hooks((__u64)hooks, true) : found;
+}
+
+/* As far as it may have got it there; `device`: a number. */
+__noinline int
+has_address4(__u64 device, __u32 address)
+{
+	struct net_device *dev = (struct net_device *)device;
+	struct in_ifaddr *at = BPF_CORE_READ(dev, ip_ptr, ifa_list);
+
+	for (int i = 0; i < ADDRESSES_MAX && at; i++) {
+		if (BPF_CORE_READ(at, ifa_local) == address)
+			return true;
+		at = BPF_CORE_READ(at, ifa_next);
+	}
+	return false;
+}
+
+/* The same of the address that the packet is for. */
+__noinline int
+has_address6(__u64 device)
+{
+	struct net_device *dev = (struct net_device *)device;
+	struct ends *end = get_ends();
+	struct in6_addr___kernel found;
+	struct inet6_ifaddr *at;
+	struct list_head *next;
+	const __be32 *asked;
+
+	/* where IPv6 is a module, it is not known what it keeps */
+	if (!end || !bpf_core_field_exists(struct inet6_ifaddr, if_list))
+		return false;
+	asked = end->packet.tuple.ipv6.daddr;
+	next = BPF_CORE_READ(dev, ip6_ptr, addr_list.next);
+	for (int i = 0; i < ADDRESSES_MAX && next; i++) {
+		at = (void *)next -
+		     bpf_core_field_offset(struct inet6_ifaddr, if_list);
+		if (bpf_core_read(&found, sizeof(found), &at->addr))
+			return false;
+		if (found.words[0] == asked[0] && found.words[1] == asked[1] &&
+		    found.words[2] == asked[2] && found.words[3] == asked[3])
+			return true;
+		next = BPF_CORE_READ(at, if_list.next);
+	}
+	return false;
+}
+
+static __always_inline bool
+has_address(struct net_device *dev, const struct packet *packet)
+{
+	return packet->v6 ? has_address6((__u64)dev)
+			  : has_address4((__u64)dev, packet->tuple.ipv4.daddr);
+}
+
+/* Whether the packet's address is one of its device, or of lo. */
+static __always_inline bool
+has_own_address(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct sk_buff *inner = (struct sk_buff *)number(skb);
+	struct net_device *dev = BPF_CORE_READ(inner, dev);
+	struct net_device *lo = BPF_CORE_READ(dev, nd_net.net, loopback_dev);
+
+	return has_address(dev, packet) || has_address(lo, packet);
+}
+
+/*
+ * Whether sockets that are not looked up here may get it: those of the VLAN
+ * that it is of; or of the bridge, the bond or the VRF that the device is part
+ * of.
+ */
+__noinline int
+is_of_other_device(struct __sk_buff *skb)
+{
+	struct sk_buff *inner = (struct sk_buff *)number(skb);
+	struct netdev_adjacent *adjacent;
+	struct list_head *head, *next;
+
+	if (skb->vlan_present && (skb->vlan_tci & VLAN_ID))
+		return true;
+	head = (void *)BPF_CORE_READ(inner, dev) +
+	       bpf_core_field_offset(struct net_device, adj_list.upper);
+	next = BPF_CORE_READ(head, next);
+	if (!next || next == head)
+		return false;
+	adjacent =
+	    (void *)next - bpf_core_field_offset(struct netdev_adjacent, list);
+	return BPF_CORE_READ(adjacent, master);
+}
+
+enum place {
+	ELSEWHERE,
+	HERE,
+	PERHAPS_HERE,
+};
+
+/*
+ * Whether it is not passed on to another machine; an enum place. What passes on
+ * nothing does not tell: others may have its link's address too.
+ */
+__noinline int
+find_place(struct __sk_buff *skb)
 {
 	struct ends *end = get_ends();
 	const struct packet *packet;
@@ -963,7 +1171,7 @@ is_for_here(struct __sk_buff *skb)
 	long result;
 
 	if (!end)
-		return false;
+		return ELSEWHERE;
 	packet = &end->packet;
 	fib.l4_protocol = packet->protocol;
 	if (packet->v6) {
@@ -976,7 +1184,9 @@ is_for_here(struct __sk_buff *skb)
 		fib.ipv4_dst = packet->tuple.ipv4.daddr;
 	}
 	result = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
-	return result == FIB_HERE || result == FIB_NO_FORWARD;
+	if (result != FIB_NO_FORWARD)
+		return result == FIB_HERE ? HERE : ELSEWHERE;
+	return has_own_address(skb, packet) ? HERE : PERHAPS_HERE;
 }
 
 enum verdict {
@@ -999,40 +1209,48 @@ has_upper(struct __sk_buff *skb)
  * translated before, and what has a loopback address nobody diverts.
  */
 static __always_inline int
-rules_for(struct __sk_buff *skb, const struct packet *packet)
+rules_for(struct __sk_buff *skb, const struct packet *packet, bool many)
 {
-	if (is_for_many(skb, packet))
+	if (many)
 		return 0;
 	if (skb->ifindex != LOOPBACK_IFINDEX)
 		return find_rules(skb);
-	return is_to_loopback(packet) ? 0 : find_rules(skb) & DIVERTING;
+	return is_to_loopback(packet) ? 0 : find_rules(skb) & ~TRANSLATING;
 }
 
 /*
  * What a listener or a socket without a peer gets by its port only, it gets
- * only if it is not for another machine and the addresses are not translated
- * after this. Of what is for many nobody is told. What has the address of
- * another link is for a bridge here, if for anybody. Nobody can tell of a
- * connection that is being opened; of others the kernel's connection tracking
- * may know.
+ * only if it is not for another machine, no socket of another device takes it
+ * and the addresses are not translated after this. Of what is for many nobody
+ * is told. What has the address of another link is for a bridge here, if for
+ * anybody. Nobody can tell of a connection that is being opened; of others the
+ * kernel's connection tracking may know.
  */
 static __always_inline enum verdict
 doubt(struct __sk_buff *skb, struct ends *end)
 {
 	const struct packet *packet = &end->packet;
 	bool loopback = skb->ifindex == LOOPBACK_IFINDEX;
-	int rules = rules_for(skb, packet);
+	bool many = is_for_many(skb, packet), unsure = false;
+	bool other = skb->pkt_type == PACKET_OTHERHOST;
+	int rules = rules_for(skb, packet, many), place;
 
-	if (skb->pkt_type == PACKET_OTHERHOST && !has_upper(skb))
+	if (other && !has_upper(skb))
 		return NOBODY;
-	if (!loopback && !is_for_many(skb, packet) && !(rules & TRANSLATING) &&
-	    !is_for_here(skb))
-		return NOBODY;
-	if (skb->pkt_type == PACKET_OTHERHOST ||
-	    (rules && is_opening(packet)) ||
-	    (rules && loopback && packet->protocol == IP_UDP))
+	if (!loopback && !many && !(rules & TRANSLATING)) {
+		place = find_place(skb);
+		if (place == ELSEWHERE)
+			return NOBODY;
+		unsure = place == PERHAPS_HERE;
+	}
+	unsure |= other || (!loopback && is_of_other_device(skb));
+	unsure |= packet->protocol == IP_UDP
+		      ? (rules & BALANCING) || (rules && loopback)
+		      : rules && is_opening(packet);
+	if (unsure)
 		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
-	if (skb->pkt_type == PACKET_OTHERHOST || is_opening(packet))
+	if (other || is_opening(packet) ||
+	    (unsure && packet->protocol == IP_UDP))
 		return SOMEBODY;
 	if (rules & TRANSLATING)
 		return GUESS;

@@ -243,6 +243,17 @@ veth_pair()
 	addresses "$3" "$4" "$5" 2
 }
 
+# device NAME NS LINK...: a link that this kernel may not know; a SKIP line
+# for NAME when it does not.
+device()
+{
+	local name=$1 ns=$2 why
+	shift 2
+	why=$(ip -n "$ns" link add "$@" 2>&1) && return 0
+	skip "$name" "${why//$'\n'/ }"
+	return 1
+}
+
 # tun_link KIND NAME NS1 NS2 NET: a device of that name in both namespaces, of
 # traffic.py's KIND, with addresses .1 and .2 and a wire between them. A SKIP
 # line for KIND and false where there is no such driver.
