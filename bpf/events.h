@@ -64,9 +64,10 @@ struct ebpftls_wanted {
 /* What is settled before the programs are loaded. */
 struct ebpftls_selection {
 	__u8 kinds;    /* bits 1 << EBPFTLS_WANT_*, all to hold; 0: no choice */
-	__u8 children; /* and whom those have forked */
+	__u8 children; /* and whom those have forked; */
+	__u8 same;     /* of them, who has the uid that is asked for */
 	__u8 unknown;  /* and frames of which no process is known */
-	__u8 reserved[5];
+	__u8 reserved[4];
 };
 
 /* Of ebpftls_frame.owners. */

@@ -151,11 +151,18 @@ wants_cgroup(struct task_struct___select *task)
 }
 
 static __always_inline bool
+wants_user(const struct ebpftls_owner *owner)
+{
+	return find_wanted(EBPFTLS_WANT_UID, owner->uid, 0) != NULL;
+}
+
+static __always_inline bool
 is_relative(const struct ebpftls_owner *owner)
 {
 	struct relative key = { owner->start, owner->pid };
 
-	return bpf_map_lookup_elem(&relatives, &key) != NULL;
+	return bpf_map_lookup_elem(&relatives, &key) &&
+	       (!selection.same || wants_user(owner));
 }
 
 /* No part of its callers, as there are many of them. */
@@ -163,7 +170,7 @@ static __noinline bool
 matches(const struct ebpftls_owner *owner, void *task, bool before)
 {
 	return (!WANTS(PID) || wants_pid(owner)) &&
-	       (!WANTS(UID) || find_wanted(EBPFTLS_WANT_UID, owner->uid, 0)) &&
+	       (!WANTS(UID) || wants_user(owner)) &&
 	       (!WANTS(COMM) || wants_comm(owner)) &&
 	       (!WANTS(EXE) || wants_exe(task, before)) &&
 	       (!WANTS(CGROUP) || wants_cgroup(task));

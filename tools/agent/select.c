@@ -372,6 +372,7 @@ keep_user(struct selection *selection, uint32_t uid)
 			selection->wanted[kept++] = *wanted;
 	}
 	selection->count = kept;
+	selection->settings.same = 1;
 	return any && add_number(selection, EBPFTLS_WANT_UID, uid);
 }
 
