@@ -270,11 +270,16 @@ tun_link()
 }
 
 # in_ns NS COMMAND...: in place of this shell, so for background jobs and
-# subshells. "-" is the namespace of the test itself.
+# subshells; in place of the test itself it would seem to have passed. "-" is
+# the namespace of the test itself.
 in_ns()
 {
 	local ns=$1
 	shift
+	if [ "$BASHPID" = $$ ]; then
+		fail in_ns "the test would end here: $*"
+		exit 1
+	fi
 	if [ "$ns" = - ]; then exec "$@"; else exec ip netns exec "$ns" "$@"; fi
 }
 
