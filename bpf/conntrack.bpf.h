@@ -123,8 +123,8 @@ find_translated(struct __sk_buff *skb)
 	struct bpf_sock_tuple tuple = {};
 	struct ends *end = get_ends();
 	struct packet *packet;
+	int place, found = LISTENER;
 	bool same;
-	int place;
 
 	if (!end)
 		return false;
@@ -141,11 +141,12 @@ find_translated(struct __sk_buff *skb)
 		return false;
 	if (!same) {
 		end->owner.kind = 0;
-		look_up(skb);
+		found = look_up(skb);
 	}
-	if (packet->protocol == IP_TCP
-		? same
-		: place == PERHAPS_HERE && end->owner.kind)
+	/* by more than its port: for that very socket, wherever it is */
+	if (found != SOCKET && end->owner.kind &&
+	    (packet->protocol == IP_TCP || end->unsure ||
+	     place == PERHAPS_HERE))
 		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
 	return end->owner.kind != 0;
 }

@@ -30,7 +30,8 @@
 #define EARLY_PRIORITY	   -450 /* of raw tables that come before that */
 #define FIRST_PRIORITY	   (-2147483647 - 1) /* of bridges: not twice */
 #define HOOKS_MAX	   16
-#define ADDRESSES_MAX	   16 /* of a device: beyond, nobody looks */
+#define ADDRESSES_MAX	   32 /* of a device: beyond, nobody looks */
+#define DEVICES_MAX	   64
 #define VLAN_ID		   0xfff
 
 /* What bpf_fib_lookup() says of addresses of this machine. */
@@ -69,7 +70,10 @@ struct ends {
 	struct packet packet;
 	struct flow flow;
 	struct remembered remembered; /* of that flow */
-	__u64 reading;		      /* enum reading */
+	__u32 reading;		      /* enum reading */
+	__u8 unsure; /* whether what was found by its port gets it */
+	__u8 bound;  /* that is bound to a device on top of this one */
+	__u16 reserved;
 };
 
 /* What `packet` is of the frame that is being looked at. */
@@ -850,10 +854,11 @@ look_up(struct __sk_buff *skb)
 	struct ends *end = get_ends();
 	enum found found = SOCKET;
 	struct bpf_sock *sk, *full;
-	__u32 state = TCP_LISTEN;
+	__u32 state = TCP_LISTEN, bound;
 
 	if (!end)
 		return NOTHING;
+	end->bound = false;
 	sk = look_up_socket(skb, &end->packet);
 	if (!sk)
 		return NOTHING;
@@ -866,6 +871,9 @@ look_up(struct __sk_buff *skb)
 			found = LISTENER;
 		else if (state == TCP_CLOSE)
 			found = ANY_PEER;
+		bound = full->bound_dev_if;
+		opaque(bound);
+		end->bound = bound && bound != skb->ifindex;
 	} else {
 		full = bpf_get_listener_sock(sk);
 	}
@@ -920,21 +928,20 @@ struct netns_nf {
 } __attribute__((preserve_access_index));
 
 struct netns_ipvs;
-struct net_device;
+
+struct list_head {
+	struct list_head *next;
+} __attribute__((preserve_access_index));
 
 struct net {
 	struct netns_nf nf;
 	struct netns_ipvs *ipvs;
-	struct net_device *loopback_dev;
+	struct list_head dev_base_head;
 } __attribute__((preserve_access_index));
 
 typedef struct {
 	struct net *net;
 } __attribute__((preserve_access_index)) possible_net_t;
-
-struct list_head {
-	struct list_head *next;
-} __attribute__((preserve_access_index));
 
 struct in_ifaddr {
 	struct in_ifaddr *ifa_next;
@@ -970,6 +977,7 @@ struct net_device {
 	possible_net_t nd_net;
 	struct in_device *ip_ptr;
 	struct inet6_dev *ip6_ptr;
+	struct list_head dev_list;
 	struct {
 		struct list_head upper;
 	} adj_list;
@@ -1040,10 +1048,9 @@ find_hooks(__u64 entries, bool local)
  * in, or give it to another socket than it is addressed to.
  */
 __noinline int
-find_rules(struct __sk_buff *skb)
+find_rules(struct __sk_buff *skb, bool v6)
 {
 	struct sk_buff *inner = (struct sk_buff *)number(skb);
-	bool v6 = skb->protocol == ETH_IPV6;
 	struct nf_hook_entries *hooks;
 	struct net *net;
 	int found = 0;
@@ -1064,7 +1071,7 @@ find_rules(struct __sk_buff *skb)
 	return hooks ? found | find_hooks((__u64)hooks, true) : found;
 }
 
-/* As far as it may have got it there; `device`: a number. */
+/* `device`: a number. */
 __noinline int
 has_address4(__u64 device, __u32 address)
 {
@@ -1084,18 +1091,22 @@ __noinline int
 has_address6(__u64 device)
 {
 	struct net_device *dev = (struct net_device *)device;
+	struct inet6_dev *keeper = BPF_CORE_READ(dev, ip6_ptr);
 	struct ends *end = get_ends();
 	struct in6_addr___kernel found;
+	struct list_head *head, *next;
 	struct inet6_ifaddr *at;
-	struct list_head *next;
 	const __be32 *asked;
 
 	/* where IPv6 is a module, it is not known what it keeps */
-	if (!end || !bpf_core_field_exists(struct inet6_ifaddr, if_list))
+	if (!end || !keeper ||
+	    !bpf_core_field_exists(struct inet6_ifaddr, if_list))
 		return false;
 	asked = end->packet.tuple.ipv6.daddr;
-	next = BPF_CORE_READ(dev, ip6_ptr, addr_list.next);
-	for (int i = 0; i < ADDRESSES_MAX && next; i++) {
+	head =
+	    (void *)keeper + bpf_core_field_offset(struct inet6_dev, addr_list);
+	next = BPF_CORE_READ(head, next);
+	for (int i = 0; i < ADDRESSES_MAX && next && next != head; i++) {
 		at = (void *)next -
 		     bpf_core_field_offset(struct inet6_ifaddr, if_list);
 		if (bpf_core_read(&found, sizeof(found), &at->addr))
@@ -1103,7 +1114,7 @@ has_address6(__u64 device)
 		if (found.words[0] == asked[0] && found.words[1] == asked[1] &&
 		    found.words[2] == asked[2] && found.words[3] == asked[3])
 			return true;
-		next = BPF_CORE_READ(at, if_list.next);
+		next = BPF_CORE_READ(next, next);
 	}
 	return false;
 }
@@ -1115,15 +1126,30 @@ has_address(struct net_device *dev, const struct packet *packet)
 			  : has_address4((__u64)dev, packet->tuple.ipv4.daddr);
 }
 
-/* Whether the packet's address is one of its device, or of lo. */
-static __always_inline bool
-has_own_address(struct __sk_buff *skb, const struct packet *packet)
+/* Whether the packet's address is one of this machine, mostly of its device. */
+__noinline int
+has_own_address(struct __sk_buff *skb)
 {
 	struct sk_buff *inner = (struct sk_buff *)number(skb);
 	struct net_device *dev = BPF_CORE_READ(inner, dev);
-	struct net_device *lo = BPF_CORE_READ(dev, nd_net.net, loopback_dev);
+	struct net *net = BPF_CORE_READ(dev, nd_net.net);
+	struct ends *end = get_ends();
+	struct list_head *head, *next;
 
-	return has_address(dev, packet) || has_address(lo, packet);
+	if (!end)
+		return false;
+	if (has_address(dev, &end->packet))
+		return true;
+	head = (void *)net + bpf_core_field_offset(struct net, dev_base_head);
+	next = BPF_CORE_READ(head, next);
+	for (int i = 0; i < DEVICES_MAX && next && next != head; i++) {
+		dev = (void *)next -
+		      bpf_core_field_offset(struct net_device, dev_list);
+		if (has_address(dev, &end->packet))
+			return true;
+		next = BPF_CORE_READ(next, next);
+	}
+	return false;
 }
 
 /*
@@ -1139,6 +1165,9 @@ is_of_other_device(struct __sk_buff *skb)
 	struct list_head *head, *next;
 
 	if (skb->vlan_present && (skb->vlan_tci & VLAN_ID))
+		return true;
+	if (skb->protocol == ETH_VLAN || skb->protocol == ETH_QINQ ||
+	    !bpf_core_field_exists(struct netdev_adjacent, list))
 		return true;
 	head = (void *)BPF_CORE_READ(inner, dev) +
 	       bpf_core_field_offset(struct net_device, adj_list.upper);
@@ -1157,8 +1186,9 @@ enum place {
 };
 
 /*
- * Whether it is not passed on to another machine; an enum place. What passes on
- * nothing does not tell: others may have its link's address too.
+ * Whether it is not passed on to another machine; an enum place. The kernel
+ * does not say why it would not: an address of nobody here may have come with
+ * the link's, which others may have, too.
  */
 __noinline int
 find_place(struct __sk_buff *skb)
@@ -1184,9 +1214,9 @@ find_place(struct __sk_buff *skb)
 		fib.ipv4_dst = packet->tuple.ipv4.daddr;
 	}
 	result = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
-	if (result != FIB_NO_FORWARD)
-		return result == FIB_HERE ? HERE : ELSEWHERE;
-	return has_own_address(skb, packet) ? HERE : PERHAPS_HERE;
+	if (result != FIB_HERE && result != FIB_NO_FORWARD)
+		return ELSEWHERE;
+	return has_own_address(skb) ? HERE : PERHAPS_HERE;
 }
 
 enum verdict {
@@ -1214,8 +1244,10 @@ rules_for(struct __sk_buff *skb, const struct packet *packet, bool many)
 	if (many)
 		return 0;
 	if (skb->ifindex != LOOPBACK_IFINDEX)
-		return find_rules(skb);
-	return is_to_loopback(packet) ? 0 : find_rules(skb) & ~TRANSLATING;
+		return find_rules(skb, packet->v6);
+	return is_to_loopback(packet)
+		   ? 0
+		   : find_rules(skb, packet->v6) & ~TRANSLATING;
 }
 
 /*
@@ -1231,8 +1263,9 @@ doubt(struct __sk_buff *skb, struct ends *end)
 {
 	const struct packet *packet = &end->packet;
 	bool loopback = skb->ifindex == LOOPBACK_IFINDEX;
-	bool many = is_for_many(skb, packet), unsure = false;
 	bool other = skb->pkt_type == PACKET_OTHERHOST;
+	bool many = is_for_many(skb, packet);
+	bool unsure = other, opening = is_opening(packet);
 	int rules = rules_for(skb, packet, many), place;
 
 	if (other && !has_upper(skb))
@@ -1241,23 +1274,22 @@ doubt(struct __sk_buff *skb, struct ends *end)
 		place = find_place(skb);
 		if (place == ELSEWHERE)
 			return NOBODY;
-		unsure = place == PERHAPS_HERE;
+		unsure |= place == PERHAPS_HERE;
 	}
-	unsure |= other || (!loopback && is_of_other_device(skb));
-	unsure |= packet->protocol == IP_UDP
-		      ? (rules & BALANCING) || (rules && loopback)
-		      : rules && is_opening(packet);
-	if (unsure)
-		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
-	if (other || is_opening(packet) ||
-	    (unsure && packet->protocol == IP_UDP))
-		return SOMEBODY;
-	if (rules & TRANSLATING)
+	if (!loopback)
+		unsure |= is_to_loopback(packet) ||
+			  (!end->bound && is_of_other_device(skb));
+	else if (packet->protocol == IP_UDP)
+		unsure |= rules != 0;
+	unsure |= (rules & BALANCING) || (rules && opening);
+	end->unsure = unsure;
+	if (rules & TRANSLATING && !other && !opening)
 		return GUESS;
-	if (packet->protocol != IP_TCP)
+	/* without SYN it may open a connection after all, by a cookie */
+	if (unsure || (packet->protocol == IP_TCP && !opening))
+		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
+	if (packet->protocol != IP_TCP || other || opening)
 		return SOMEBODY;
-	/* it may open a connection after all, by a SYN cookie */
-	set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
 	return (packet->flags & (TCP_RST | TCP_ACK)) == TCP_ACK ? SOMEBODY
 								: NOBODY;
 }

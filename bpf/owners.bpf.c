@@ -401,13 +401,14 @@ adopt(struct task_struct *child)
 	return !bpf_map_update_elem(&relatives, &key, &yes, BPF_NOEXIST);
 }
 
+/* Whose children are chosen, whatever became of him. */
 static __always_inline bool
 is_chosen_one(struct task_struct *task)
 {
 	struct held now;
 
 	describe(&now, 0, task);
-	return choose(&now.owner, task, false);
+	return is_relative(&now.owner) || matches(&now.owner, task, false);
 }
 
 /* struct task_struct *parent, struct task_struct *child */

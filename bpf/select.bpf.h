@@ -161,8 +161,7 @@ is_relative(const struct ebpftls_owner *owner)
 {
 	struct relative key = { owner->start, owner->pid };
 
-	return bpf_map_lookup_elem(&relatives, &key) &&
-	       (!selection.same || wants_user(owner));
+	return bpf_map_lookup_elem(&relatives, &key) != NULL;
 }
 
 /* No part of its callers, as there are many of them. */
@@ -183,7 +182,8 @@ matches(const struct ebpftls_owner *owner, void *task, bool before)
 static __always_inline bool
 choose(const struct ebpftls_owner *owner, void *task, bool before)
 {
-	return (selection.children && is_relative(owner)) ||
+	return (selection.children && is_relative(owner) &&
+		(!selection.same || wants_user(owner))) ||
 	       matches(owner, task, before);
 }
 

@@ -78,7 +78,8 @@ def say(host, port, sport, *sizes):
     sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF,
                     socket.inet_aton("127.0.0.1"))
     for size in sizes:
-        sock.sendto(bytes(int(size)), (host, int(port)))
+        sock.sendto(bytes(int(size)), socket.getaddrinfo(
+            host, int(port), sock.family)[0][4])
 
 
 def knock(host, port):

@@ -372,7 +372,6 @@ keep_user(struct selection *selection, uint32_t uid)
 			selection->wanted[kept++] = *wanted;
 	}
 	selection->count = kept;
-	selection->settings.same = 1;
 	return any && add_number(selection, EBPFTLS_WANT_UID, uid);
 }
 
@@ -382,6 +381,7 @@ select_limit(struct selection *selection, const struct ebpftls_caller *caller,
 {
 	bool tells = caller->limited && select_has(selection, EBPFTLS_WANT_EXE);
 
+	selection->settings.same = caller->hidden;
 	if (selection->settings.kinds == 0 || (!caller->hidden && !tells) ||
 	    keep_user(selection, caller->uid))
 		return 0;
