@@ -469,8 +469,9 @@ def main():
     parser.add_argument("--limit", type=int, default=1, metavar="MS",
                         help="how far apart the two time stamps of a packet"
                         " may be")
-    parser.add_argument("--late", type=int, default=1, metavar="N",
-                        help="as many time stamps in a case may be off")
+    parser.add_argument("--late", type=int, default=3, metavar="N",
+                        help="as many stops of the machine, between the two"
+                        " time stamps of a packet, a case may have")
     parser.add_argument("--case", action="append", help="only this case")
     parser.add_argument("plain")
     parser.add_argument("ours")
