@@ -465,15 +465,16 @@ capture_reject(struct __sk_buff *skb)
 	if (!verdict)
 		return TC_NEXT;
 	verdict->rejected = 1;
-	bpf_tail_call(skb, &programs,
-		      skb->ifindex == LOOPBACK_IFINDEX
-			  ? EBPFTLS_SLOT_ACCEPT_LO
-			  : EBPFTLS_SLOT_ACCEPT_OUT);
+	if (skb->ifindex == LOOPBACK_IFINDEX)
+		bpf_tail_call_static(skb, &programs, EBPFTLS_SLOT_ACCEPT_LO);
+	else
+		bpf_tail_call_static(skb, &programs, EBPFTLS_SLOT_ACCEPT_OUT);
 	return TC_NEXT;
 }
 
+/* A slot that is not known when this is compiled costs an indirect jump. */
 static __always_inline int
-enter(struct __sk_buff *skb, enum ebpftls_slot slot)
+enter(struct __sk_buff *skb, const enum ebpftls_slot slot)
 {
 	struct ebpftls_verdict *verdict;
 
@@ -483,7 +484,7 @@ enter(struct __sk_buff *skb, enum ebpftls_slot slot)
 			return TC_NEXT;
 		verdict->network = network_offset(skb);
 	}
-	bpf_tail_call(skb, &programs, slot);
+	bpf_tail_call_static(skb, &programs, slot);
 	return TC_NEXT;
 }
 
@@ -516,6 +517,7 @@ SEC("tc")
 int
 ebpftls_loopback(struct __sk_buff *skb)
 {
-	return enter(skb,
-		     skb->gso_size ? EBPFTLS_SLOT_ACCEPT_LO : EBPFTLS_SLOT_LO);
+	if (skb->gso_size)
+		return enter(skb, EBPFTLS_SLOT_ACCEPT_LO);
+	return enter(skb, EBPFTLS_SLOT_LO);
 }

@@ -234,9 +234,11 @@ is_taken(__u64 sk)
 /* Whether `owners` has who sends in other network namespaces too. */
 const volatile bool sends_seen;
 
-/* Whose a socket is that is not being used just now. */
+/* Whose a socket is that is not being used just now, and of which `stored` is
+ * in `owners`. */
 static __always_inline void
-owner_of(struct ends *end, struct bpf_sock *sk, struct ebpftls_owner *owner)
+owner_held(struct ends *end, struct bpf_sock *sk, struct held *stored,
+	   struct ebpftls_owner *owner)
 {
 	__u64 inner = number(sk);
 	struct held *held = find_user(inner);
@@ -247,7 +249,7 @@ owner_of(struct ends *end, struct bpf_sock *sk, struct ebpftls_owner *owner)
 		return;
 	}
 	if (!held)
-		held = bpf_sk_storage_get(&owners, sk, NULL, 0);
+		held = stored;
 	if (held && held->owner.kind) {
 		copy_held(owner, &end->now, held);
 		if (end->now.sock != inner && is_taken(inner))
@@ -264,6 +266,12 @@ owner_of(struct ends *end, struct bpf_sock *sk, struct ebpftls_owner *owner)
 	else
 		*owner = old->owner;
 	see_old(end, owner);
+}
+
+static __always_inline void
+owner_of(struct ends *end, struct bpf_sock *sk, struct ebpftls_owner *owner)
+{
+	owner_held(end, sk, bpf_sk_storage_get(&owners, sk, NULL, 0), owner);
 }
 
 static __always_inline bool
@@ -292,40 +300,30 @@ owner_of_near(struct ends *end, struct bpf_sock *sk,
 }
 
 /*
- * If the current process is sending through the socket, that is its now. What
- * is held then is left in `end` too.
+ * If the current process is sending through the socket, that is its now, and
+ * what is held then is left in `end` too. In any case `held` is what is stored.
  */
-static __always_inline struct held *
-note_caller(struct ends *end, struct bpf_sock *sk)
+static __always_inline bool
+note_caller(struct ends *end, struct bpf_sock *sk, struct held **held)
 {
-	struct held *held = bpf_sk_storage_get(&owners, sk, NULL, 0);
 	struct task_struct *task = current();
 	enum holding holding;
+	struct held *taken;
 
-	if (held) {
-		end->now = *held;
+	*held = bpf_sk_storage_get(&owners, sk, NULL, 0);
+	if (*held) {
+		end->now = **held;
 		if (is_noted(&end->now, number(sk), task))
-			return held;
+			return true;
 	}
 	if (!is_sending(task, sk))
-		return NULL;
-	held = take_sent(sk, held, &end->now, task, &holding);
-	if (held)
-		forget_user(number(sk));
-	return holding == HOLDS ? held : NULL;
-}
-
-static __always_inline bool
-sent_by_caller(struct ends *end, struct bpf_sock *sk,
-	       struct ebpftls_owner *owner)
-{
-	struct held *held = note_caller(end, sk);
-
-	if (!held)
 		return false;
-	*owner = end->now.owner;
-	see(end, held, owner);
-	return true;
+	taken = take_sent(sk, *held, &end->now, task, &holding);
+	if (!taken)
+		return false;
+	*held = taken;
+	forget_user(number(sk));
+	return holding == HOLDS;
 }
 
 __noinline int
@@ -333,11 +331,27 @@ note_caller_of(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 	struct ends *end = get_ends();
+	struct held *held;
 
 	if (!end || !sk)
 		return 0;
 	sk = bpf_sk_fullsock(sk);
-	return sk && note_caller(end, sk);
+	return sk && note_caller(end, sk, &held);
+}
+
+/* Of what is sent here. */
+static __always_inline void
+owner_of_sent(struct ends *end, struct bpf_sock *sk,
+	      struct ebpftls_owner *owner)
+{
+	struct held *held;
+
+	if (!note_caller(end, sk, &held)) {
+		owner_held(end, sk, held, owner);
+		return;
+	}
+	*owner = end->now.owner;
+	see(end, held, owner);
 }
 
 static __always_inline __u64
@@ -469,6 +483,44 @@ note_raw(struct ends *end, __u64 now, const struct ebpftls_owner *owner)
 	remember(end, now, owner, false);
 }
 
+/* Of a frame with an Ethernet header and no options. */
+struct plain {
+	__u8 link[12];
+	__be16 protocol;
+	struct ip4 ip;
+	__be16 source;
+	__be16 target;
+	__be32 numbers[2];
+	__u8 words;
+	__u8 flags;
+} __attribute__((packed));
+
+/*
+ * Most frames: of them there is nothing to keep, and their first bytes tell it,
+ * which are at hand. Whatever has other headers has not all this there.
+ */
+static __always_inline bool
+is_plain(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	const struct plain *plain = (void *)(long)skb->data;
+	const void *end = (void *)(long)skb->data_end;
+	__be32 source = sk->src_ip4, target = sk->dst_ip4;
+	__be16 peer = (__be16)sk->dst_port;
+
+	if ((const void *)(plain + 1) > end || plain->protocol != ETH_IP ||
+	    plain->ip.size != 0x45 ||
+	    (plain->ip.fragment & bpf_htons(0x3fff)) ||
+	    plain->ip.protocol != sk->protocol || sk->type == SOCK_RAW)
+		return false;
+	if (plain->ip.protocol == IP_TCP
+		? plain->flags & (TCP_FIN | TCP_SYN | TCP_RST)
+		: plain->ip.protocol != IP_UDP)
+		return false;
+	return plain->source == bpf_htons((__u16)sk->src_port) &&
+	       (!peer || (peer == plain->target && plain->ip.source == source &&
+			  plain->ip.target == target));
+}
+
 /* Keeps what will be needed to know whose the answers are. */
 static __always_inline void
 note_sent(struct __sk_buff *skb, struct ends *end, struct bpf_sock *sk,
@@ -476,7 +528,7 @@ note_sent(struct __sk_buff *skb, struct ends *end, struct bpf_sock *sk,
 {
 	struct packet *packet = &end->packet;
 
-	if (!read_frame(skb) || !packet->first)
+	if (is_plain(skb, sk) || !read_frame(skb) || !packet->first)
 		return;
 	if (is_echo(packet, true)) {
 		set_flow(&end->flow, packet, true, FLOW_ECHO);
@@ -581,8 +633,8 @@ find_sender(struct __sk_buff *skb, __u64 now)
 	if (full) {
 		if (skb->ingress_ifindex)
 			owner_of_near(end, full, owner);
-		else if (!sent_by_caller(end, full, owner))
-			owner_of(end, full, owner);
+		else
+			owner_of_sent(end, full, owner);
 		if (owner->kind != EBPFTLS_OF_KERNEL)
 			note_sent(skb, end, full, now, owner);
 		else if (is_answering(full))
