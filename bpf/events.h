@@ -158,7 +158,8 @@ struct ebpftls_clock {
 struct ebpftls_shared {
 	__u64 waiting; /* the consumer sleeps: ring the doorbell */
 	__u64 fence;
-	__u64 reserved[6];
+	__u64 told; /* grows when the agent may have sent a message */
+	__u64 reserved[5];
 	struct ebpftls_clock clock;
 };
 

@@ -71,6 +71,9 @@ struct pcap_ebpftls {
 	bool nonblock;
 	bool selects;	   /* the application may */
 	bool got_frames;   /* in the last pass, wanted or not */
+	bool came;	   /* some, since all had been taken */
+	uint64_t told;	   /* by the agent, as far as it has been heard */
+	uint64_t heard;	   /* monotonic time of that */
 	uint64_t rejected; /* frames that did not pass here */
 	uint64_t if_drops; /* the interface's, when the capture began */
 

@@ -62,8 +62,14 @@
 /* How long a program may take from its time stamp to its record. */
 #define SLACK_NS 50000
 
-/* As long as frames keep coming there are always some that are younger. */
-#define PAUSE_MAX_NS 2000000
+/*
+ * As long as frames keep coming there are always some that are younger. What
+ * waits then is lost when the program is interrupted.
+ */
+#define PAUSE_MAX_NS 8000000
+
+/* How long it may take to notice that the agent has gone. */
+#define DEAF_NS 10000000
 
 #define SECOND 1000000000
 
@@ -444,19 +450,42 @@ hear_agent(struct pcap_ebpftls *handle)
 		handle->ended = true;
 }
 
+/* To ask at each packet costs who reads them one by one as much as the packet.
+ * That the agent has gone it does not say. */
+static void
+hear_agent_if_told(struct pcap_ebpftls *handle, uint64_t now)
+{
+	uint64_t told =
+	    __atomic_load_n(&handle->pages.shared->told, __ATOMIC_ACQUIRE);
+
+	if (told == handle->told && now - handle->heard < DEAF_NS)
+		return;
+	handle->told = told;
+	handle->heard = now;
+	hear_agent(handle);
+}
+
 /*
  * Frames that are too young to be sure that none is older are looked for again
  * after a while, which grows as long as others come: each time one is found is
- * a wake-up. A ring that fills wakes before.
+ * a wake-up. A ring that fills wakes before. `all`: that are not too young have
+ * been taken.
  */
 static void
-look_again(struct pcap_ebpftls *handle, uint64_t now, bool young)
+look_again(struct pcap_ebpftls *handle, uint64_t now, bool young, bool all)
 {
 	uint64_t due = ebpftls_savefiles_due(&handle->savefiles);
+	uint64_t longest = handle->wait.interval;
 
-	handle->pause = handle->got_frames ? 2 * handle->pause : SLACK_NS;
-	if (handle->pause > PAUSE_MAX_NS)
-		handle->pause = PAUSE_MAX_NS;
+	if (longest > PAUSE_MAX_NS)
+		longest = PAUSE_MAX_NS;
+	handle->came |= handle->got_frames;
+	if (all) {
+		handle->pause = handle->came ? 2 * handle->pause : SLACK_NS;
+		handle->came = false;
+	}
+	if (handle->pause > longest)
+		handle->pause = longest;
 	if (young && due > now + handle->pause)
 		due = now + handle->pause;
 	handle->pausing = young && handle->got_frames;
@@ -485,7 +514,7 @@ read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user)
 	handle->current.bytes = NULL;
 	handle->got_frames = false;
 	/* what is known of processes is there before their packets */
-	hear_agent(handle);
+	hear_agent_if_told(handle, now);
 	/* those of servers are there before the packets that need them */
 	pcap_ebpftls_work(handle, now);
 	pcap_ebpftls_begin_journal(p);
@@ -511,7 +540,7 @@ read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user)
 	}
 	stopped = count == max || p->break_loop;
 	left = ebpftls_order_more(order);
-	look_again(handle, now, left && !stopped);
+	look_again(handle, now, left && !stopped, !stopped);
 	ebpftls_wait_prepare(&handle->wait, now, handle->got_frames,
 			     left && stopped);
 	/* what came before the doorbell was asked for does not ring it */

@@ -757,6 +757,9 @@ serve(struct session *session)
 			people_work(session->people);
 		if (session->told && session->secrets != NULL)
 			tell_news(session);
+		/* so the peer need not ask its socket at each packet */
+		__atomic_add_fetch(&capture_shared(&session->capture)->told, 1,
+				   __ATOMIC_RELEASE);
 	}
 }
 
