@@ -43,6 +43,7 @@
 /* The words of pcap-linux.c. */
 #define GONE "The interface disappeared"
 
+#define DEAF   "cannot hear the ebpftls agent: %s"
 #define SILENT "the ebpftls agent does not answer"
 #define ENDED  "the ebpftls agent ended without an answer"
 
@@ -225,17 +226,17 @@ await_any(int sock, int64_t until, union ebpftls_any_message *message,
 	*count = 0;
 	do {
 		ready = poll(&wait, 1, milliseconds_to(until));
-		type = ready > 0 ? ebpftls_control_receive_now(sock, message,
-							       fds, count)
-				 : -errno;
-	} while (ready != 0 && (type == -EINTR || type == -EAGAIN));
-	if (ready == 0)
-		return fail(failure, EBPFTLS_REASON_OTHER, SILENT);
+		if (ready == 0)
+			return fail(failure, EBPFTLS_REASON_OTHER, SILENT);
+		if (ready < 0 && errno != EINTR)
+			return fail(failure, EBPFTLS_REASON_OTHER, DEAF,
+				    strerror(errno));
+		type = ebpftls_control_receive_now(sock, message, fds, count);
+	} while (type == -EINTR || type == -EAGAIN);
 	if (type == 0 || type == -ECONNRESET)
 		return fail(failure, EBPFTLS_REASON_OTHER, ENDED);
 	if (type < 0 && type != -EBADMSG)
-		return fail(failure, EBPFTLS_REASON_OTHER,
-			    "cannot hear the ebpftls agent: %s",
+		return fail(failure, EBPFTLS_REASON_OTHER, DEAF,
 			    strerror(-type));
 	if (type < 0)
 		return fail(failure, EBPFTLS_REASON_OTHER,
