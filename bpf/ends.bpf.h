@@ -30,7 +30,7 @@
 #define EARLY_PRIORITY	   -450 /* of raw tables that come before that */
 #define FIRST_PRIORITY	   (-2147483647 - 1) /* of bridges: not twice */
 #define HOOKS_MAX	   16
-#define ADDRESSES_MAX	   32 /* of a device: beyond, nobody looks */
+#define ADDRESSES_MAX	   16 /* of a device: beyond, nobody looks */
 #define DEVICES_MAX	   64
 #define VLAN_ID		   0xfff
 
@@ -98,17 +98,37 @@ get_ends(void)
 	return bpf_map_lookup_elem(&ends, &zero);
 }
 
+/* The packet that begins there, behind the frame's network header. */
+__noinline int
+read_packet(struct __sk_buff *skb, __u32 offset, bool v6)
+{
+	struct ends *end = get_ends();
+
+	return end && parse(skb, &end->packet, offset, v6);
+}
+
 __noinline int
 read_frame(struct __sk_buff *skb)
 {
 	struct ends *end = get_ends();
+	struct packet *packet;
+	__be16 protocol;
+	__u32 offset;
 
 	if (!end)
-		return 0;
-	if (end->reading == READ_NOT_YET)
-		end->reading =
-		    parse_frame(skb, &end->packet) ? READ_ALL : READ_NOTHING;
-	return end->reading == READ_ALL;
+		return false;
+	if (end->reading != READ_NOT_YET)
+		return end->reading == READ_ALL;
+	end->reading = READ_NOTHING;
+	packet = &end->packet;
+	offset = skip_tags(skb, packet, &protocol);
+	if ((protocol != ETH_IP && protocol != ETH_IPV6) ||
+	    !read_packet(skb, offset, protocol == ETH_IPV6))
+		return false;
+	if (packet->protocol == IP_TCP && packet->first)
+		load(skb, packet->start + 13, &packet->flags, 1);
+	end->reading = READ_ALL;
+	return true;
 }
 
 /* Goes on to the packet that an error quotes: that one's sender gets it. */
@@ -121,8 +141,7 @@ read_quoted(struct __sk_buff *skb)
 	if (!end)
 		return 0;
 	packet = &end->packet;
-	return parse(skb, packet, packet->start + 8, packet->v6) &&
-	       packet->first;
+	return read_packet(skb, packet->start + 8, packet->v6) && packet->first;
 }
 
 struct {
@@ -237,9 +256,9 @@ const volatile bool sends_seen;
 /* Whose a socket is that is not being used just now, and of which `stored` is
  * in `owners`. */
 static __always_inline void
-owner_held(struct ends *end, struct bpf_sock *sk, struct held *stored,
-	   struct ebpftls_owner *owner)
+owner_held(struct ends *end, struct bpf_sock *sk, struct held *stored)
 {
+	struct ebpftls_owner *owner = &end->owner;
 	__u64 inner = number(sk);
 	struct held *held = find_user(inner);
 	struct old *old;
@@ -269,9 +288,9 @@ owner_held(struct ends *end, struct bpf_sock *sk, struct held *stored,
 }
 
 static __always_inline void
-owner_of(struct ends *end, struct bpf_sock *sk, struct ebpftls_owner *owner)
+owner_of(struct ends *end, struct bpf_sock *sk)
 {
-	owner_held(end, sk, bpf_sk_storage_get(&owners, sk, NULL, 0), owner);
+	owner_held(end, sk, bpf_sk_storage_get(&owners, sk, NULL, 0));
 }
 
 static __always_inline bool
@@ -290,10 +309,11 @@ is_current(const struct ebpftls_owner *owner)
  * out of a link between namespaces mostly is one of who sends it.
  */
 static __always_inline void
-owner_of_near(struct ends *end, struct bpf_sock *sk,
-	      struct ebpftls_owner *owner)
+owner_of_near(struct ends *end, struct bpf_sock *sk)
 {
-	owner_of(end, sk, owner);
+	struct ebpftls_owner *owner = &end->owner;
+
+	owner_of(end, sk);
 	if (owner->kind == EBPFTLS_OF_PROCESS &&
 	    (sk->family == AF_PACKET ? !is_current(owner) : !sends_seen))
 		set_kind(owner, EBPFTLS_OF_UNKNOWN);
@@ -341,17 +361,30 @@ note_caller_of(struct __sk_buff *skb)
 
 /* Of what is sent here. */
 static __always_inline void
-owner_of_sent(struct ends *end, struct bpf_sock *sk,
-	      struct ebpftls_owner *owner)
+owner_of_sent(struct ends *end, struct bpf_sock *sk)
 {
 	struct held *held;
 
 	if (!note_caller(end, sk, &held)) {
-		owner_held(end, sk, held, owner);
+		owner_held(end, sk, held);
 		return;
 	}
-	*owner = end->now.owner;
-	see(end, held, owner);
+	end->owner = end->now.owner;
+	see(end, held, &end->owner);
+}
+
+/*
+ * These find what they are about in `ends`, and are no parts of those that call
+ * them, of which there are many. The packet's flow as it goes out, or comes in.
+ */
+__noinline int
+name_flow(bool out, __u32 kind)
+{
+	struct ends *end = get_ends();
+
+	if (end)
+		set_flow(&end->flow, &end->packet, out, kind);
+	return 0;
 }
 
 static __always_inline __u64
@@ -362,45 +395,55 @@ digest_remembered(const struct ends *end)
 		      &end->flow, sizeof(end->flow));
 }
 
-/* With an age of 0 only what lasts. */
-static __always_inline bool
-recall(struct ends *end, __u64 now, __u64 age, struct ebpftls_owner *owner)
+/* Whose that flow was. With an age of 0 only what lasts. */
+__noinline int
+recall(__u64 now, __u64 age)
 {
-	const struct remembered *found =
-	    bpf_map_lookup_elem(&flows, &end->flow);
-	struct remembered *is = &end->remembered;
+	struct ends *end = get_ends();
+	const struct remembered *found;
+	struct remembered *is;
 
+	if (!end)
+		return false;
+	found = bpf_map_lookup_elem(&flows, &end->flow);
 	if (!found)
 		return false;
+	is = &end->remembered;
 	*is = *found;
 	asm volatile("" : : : "memory");
 	if (is->check != digest_remembered(end) ||
 	    (!is->lasting && now - is->time > age))
 		return false;
-	*owner = is->owner;
+	end->owner = is->owner;
 	end->untold = 0;
 	return true;
 }
 
-static __always_inline void
-remember(struct ends *end, __u64 now, const struct ebpftls_owner *owner,
-	 bool lasting)
+/* That it is that of the owner who was found. */
+__noinline int
+remember(__u64 now, bool lasting)
 {
-	struct remembered *found = bpf_map_lookup_elem(&flows, &end->flow);
-	struct remembered *new = &end->remembered;
+	struct ends *end = get_ends();
+	struct remembered *found, *new;
 
-	if (found && found->owner.pid == owner->pid &&
-	    found->owner.start == owner->start &&
-	    found->owner.tid == owner->tid &&
-	    found->owner.chosen == owner->chosen && found->lasting == lasting) {
+	if (!end)
+		return 0;
+	new = &end->remembered;
+	found = bpf_map_lookup_elem(&flows, &end->flow);
+	if (found && found->owner.pid == end->owner.pid &&
+	    found->owner.start == end->owner.start &&
+	    found->owner.tid == end->owner.tid &&
+	    found->owner.chosen == end->owner.chosen &&
+	    found->lasting == lasting) {
 		found->time = now;
-		return;
+		return 0;
 	}
-	new->owner = *owner;
+	new->owner = end->owner;
 	new->lasting = lasting;
 	new->time = now;
 	new->check = digest_remembered(end);
 	bpf_map_update_elem(&flows, &end->flow, new, BPF_ANY);
+	return 0;
 }
 
 static __always_inline bool
@@ -475,12 +518,12 @@ is_translated(const struct packet *packet, struct bpf_sock *sk)
 
 /* An error quotes what identifies the packet: an IPv4 header's number. */
 static __always_inline void
-note_raw(struct ends *end, __u64 now, const struct ebpftls_owner *owner)
+note_raw(const struct ends *end, __u64 now)
 {
 	if (!end->packet.id)
 		return;
-	set_flow(&end->flow, &end->packet, true, FLOW_RAW);
-	remember(end, now, owner, false);
+	name_flow(true, FLOW_RAW);
+	remember(now, false);
 }
 
 /* Of a frame with an Ethernet header and no options. */
@@ -524,45 +567,44 @@ is_plain(struct __sk_buff *skb, struct bpf_sock *sk)
 /* Keeps what will be needed to know whose the answers are. */
 static __always_inline void
 note_sent(struct __sk_buff *skb, struct ends *end, struct bpf_sock *sk,
-	  __u64 now, const struct ebpftls_owner *owner)
+	  __u64 now)
 {
 	struct packet *packet = &end->packet;
 
 	if (is_plain(skb, sk) || !read_frame(skb) || !packet->first)
 		return;
 	if (is_echo(packet, true)) {
-		set_flow(&end->flow, packet, true, FLOW_ECHO);
-		remember(end, now, owner, false);
+		name_flow(true, FLOW_ECHO);
+		remember(now, false);
 		return;
 	}
 	if (sk->family != AF_INET && sk->family != AF_INET6)
 		return;
 	if (sk->type == SOCK_RAW) {
-		note_raw(end, now, owner);
+		note_raw(end, now);
 		return;
 	}
 	if (is_translated(packet, sk)) {
-		set_flow(&end->flow, packet, true, FLOW_PORTS);
-		remember(end, now, owner, true);
+		name_flow(true, FLOW_PORTS);
+		remember(now, true);
 	} else if (is_closing(packet)) {
-		set_flow(&end->flow, packet, true, FLOW_PORTS);
-		remember(end, now, owner, false);
+		name_flow(true, FLOW_PORTS);
+		remember(now, false);
 	} else if (is_opening(packet)) {
-		set_flow(&end->flow, packet, true, FLOW_PORTS);
+		name_flow(true, FLOW_PORTS);
 		bpf_map_delete_elem(&flows, &end->flow);
 	}
 }
 
 /* Of an answer that the kernel gives for a connection that is over. */
 static __always_inline bool
-recall_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
-	      struct ebpftls_owner *owner)
+recall_sender(struct __sk_buff *skb, struct ends *end, __u64 now)
 {
 	if (!read_frame(skb) || !end->packet.first ||
 	    end->packet.protocol != IP_TCP)
 		return false;
-	set_flow(&end->flow, &end->packet, true, FLOW_PORTS);
-	return recall(end, now, FLOW_AGE, owner);
+	name_flow(true, FLOW_PORTS);
+	return recall(now, FLOW_AGE);
 }
 
 /* Older kernels send such answers, and refusals, by a socket of their own. */
@@ -574,13 +616,12 @@ is_answering(struct bpf_sock *sk)
 
 /* Whose it was that is answered for, which only a refusal never had. */
 static __always_inline void
-find_answerer(struct __sk_buff *skb, struct ends *end, __u64 now,
-	      struct ebpftls_owner *owner)
+find_answerer(struct __sk_buff *skb, struct ends *end, __u64 now)
 {
-	if (!recall_sender(skb, end, now, owner))
-		set_kind(owner, end->packet.flags & TCP_RST
-				    ? EBPFTLS_OF_KERNEL
-				    : EBPFTLS_OF_UNKNOWN);
+	if (!recall_sender(skb, end, now))
+		set_kind(&end->owner, end->packet.flags & TCP_RST
+					  ? EBPFTLS_OF_KERNEL
+					  : EBPFTLS_OF_UNKNOWN);
 }
 
 /*
@@ -599,7 +640,7 @@ forget_forwarded(struct __sk_buff *skb)
 	if (!read_frame(skb) || !packet->first ||
 	    (packet->protocol != IP_UDP && !is_opening(packet)))
 		return 0;
-	set_flow(&end->flow, packet, true, FLOW_PORTS);
+	name_flow(true, FLOW_PORTS);
 	if (bpf_map_lookup_elem(&flows, &end->flow))
 		bpf_map_delete_elem(&flows, &end->flow);
 	return 0;
@@ -625,28 +666,28 @@ find_sender(struct __sk_buff *skb, __u64 now)
 		return false;
 	}
 	if (!sk) {
-		if (!recall_sender(skb, end, now, owner))
+		if (!recall_sender(skb, end, now))
 			set_kind(owner, EBPFTLS_OF_KERNEL);
 		return true;
 	}
 	full = bpf_sk_fullsock(sk);
 	if (full) {
 		if (skb->ingress_ifindex)
-			owner_of_near(end, full, owner);
+			owner_of_near(end, full);
 		else
-			owner_of_sent(end, full, owner);
+			owner_of_sent(end, full);
 		if (owner->kind != EBPFTLS_OF_KERNEL)
-			note_sent(skb, end, full, now, owner);
+			note_sent(skb, end, full, now);
 		else if (is_answering(full))
-			find_answerer(skb, end, now, owner);
+			find_answerer(skb, end, now);
 		return true;
 	}
 	full = bpf_get_listener_sock(sk);
 	if (full) {
-		owner_of(end, full, owner);
+		owner_of(end, full);
 		if (owner->kind != EBPFTLS_OF_KERNEL)
-			note_sent(skb, end, full, now, owner);
-	} else if (!recall_sender(skb, end, now, owner))
+			note_sent(skb, end, full, now);
+	} else if (!recall_sender(skb, end, now))
 		set_kind(owner, EBPFTLS_OF_UNKNOWN);
 	return true;
 }
@@ -657,7 +698,7 @@ find_sender(struct __sk_buff *skb, __u64 now)
  */
 static __always_inline void
 note_near(struct __sk_buff *skb, struct ends *end, struct bpf_sock *sk,
-	  __u64 now, const struct ebpftls_owner *owner)
+	  __u64 now)
 {
 	const struct packet *packet = &end->packet;
 
@@ -668,9 +709,9 @@ note_near(struct __sk_buff *skb, struct ends *end, struct bpf_sock *sk,
 	    !(is_closing(packet) || is_opening(packet)) ||
 	    is_translated(packet, sk))
 		return;
-	set_flow(&end->flow, packet, true, FLOW_PORTS);
+	name_flow(true, FLOW_PORTS);
 	if (is_closing(packet))
-		remember(end, now, owner, false);
+		remember(now, false);
 	else
 		bpf_map_delete_elem(&flows, &end->flow);
 }
@@ -698,9 +739,9 @@ needs_sender(struct __sk_buff *skb)
  * another network namespace.
  */
 static __always_inline bool
-find_near_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
-		 struct ebpftls_owner *owner)
+find_near_sender(struct __sk_buff *skb, struct ends *end, __u64 now)
 {
+	const struct ebpftls_owner *owner = &end->owner;
 	struct bpf_sock *sk = skb->sk;
 
 	if (!sk || (sk->family != AF_INET && sk->family != AF_INET6 &&
@@ -714,15 +755,15 @@ find_near_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
 		sk = bpf_get_listener_sock(sk);
 	}
 	if (!sk) {
-		if (!recall_sender(skb, end, now, owner))
-			set_kind(owner, EBPFTLS_OF_UNKNOWN);
+		if (!recall_sender(skb, end, now))
+			set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
 		return true;
 	}
-	owner_of_near(end, sk, owner);
+	owner_of_near(end, sk);
 	if (owner->kind == EBPFTLS_OF_KERNEL && is_answering(sk))
-		find_answerer(skb, end, now, owner);
+		find_answerer(skb, end, now);
 	else if (owner->kind == EBPFTLS_OF_PROCESS)
-		note_near(skb, end, sk, now, owner);
+		note_near(skb, end, sk, now);
 	return true;
 }
 
@@ -748,14 +789,13 @@ stash_sender(struct __sk_buff *skb, struct ends *end, __u64 now)
 	new.check = digest(key, &new, offsetof(struct stashed, check));
 	bpf_map_update_elem(&stash, &key, &new, BPF_ANY);
 	if (skb->gso_size && read_frame(skb)) {
-		set_flow(&end->flow, &end->packet, true, FLOW_LOOPED);
-		remember(end, now, &new.owner, false);
+		name_flow(true, FLOW_LOOPED);
+		remember(now, false);
 	}
 }
 
 static __always_inline bool
-unstash_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
-	       struct ebpftls_owner *owner)
+unstash_sender(struct __sk_buff *skb, struct ends *end, __u64 now)
 {
 	__u64 key = number(skb);
 	const struct stashed *found = bpf_map_lookup_elem(&stash, &key);
@@ -768,15 +808,15 @@ unstash_sender(struct __sk_buff *skb, struct ends *end, __u64 now,
 		    now - is.time < STASH_AGE &&
 		    digest(key, &is, offsetof(struct stashed, check)) ==
 			is.check) {
-			*owner = is.owner;
+			end->owner = is.owner;
 			end->untold = is.untold;
 			return true;
 		}
 	}
 	if (!read_frame(skb))
 		return false;
-	set_flow(&end->flow, &end->packet, true, FLOW_LOOPED);
-	return recall(end, now, STASH_AGE, owner);
+	name_flow(true, FLOW_LOOPED);
+	return recall(now, STASH_AGE);
 }
 
 /* The sender of what comes in, if it is on this machine; on lo it always is. */
@@ -789,11 +829,11 @@ find_near_or_stashed(struct __sk_buff *skb, __u64 now)
 		return false;
 	end->reading = READ_NOT_YET;
 	if (skb->ifindex == LOOPBACK_IFINDEX) {
-		if (!unstash_sender(skb, end, now, &end->owner))
+		if (!unstash_sender(skb, end, now))
 			set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
 		return true;
 	}
-	return find_near_sender(skb, end, now, &end->owner);
+	return find_near_sender(skb, end, now);
 }
 
 /* Of the sockets that share its port. */
@@ -893,7 +933,7 @@ look_up_listener(struct __sk_buff *skb, struct ends *end)
 		if (group_of(full))
 			set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
 		else
-			owner_of(end, full, &end->owner);
+			owner_of(end, full);
 	}
 	bpf_sk_release(sk);
 	return found;
@@ -930,7 +970,7 @@ look_up(struct __sk_buff *skb)
 		full = bpf_get_listener_sock(sk);
 	}
 	if (full && !is_one_of_many(skb, end, full, state))
-		owner_of(end, full, &end->owner);
+		owner_of(end, full);
 	else
 		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
 	bpf_sk_release(sk);
@@ -1055,41 +1095,44 @@ is_of_rules(int priority)
 	       priority != FIRST_PRIORITY;
 }
 
-/* What all that has this priority at PRE_ROUTING may do. */
-static __always_inline int
-of_priority(int priority)
+/*
+ * What a function may do that netfilter calls: on its way in, or `local`: when
+ * it is known to be for this machine. Not inlined, nor are others below: the
+ * verifier goes through each turn of a loop.
+ */
+__noinline int
+judge_hook(__u64 description, bool local)
 {
+	struct nf_hook_ops *hook = (struct nf_hook_ops *)description;
+	int priority = BPF_CORE_READ(hook, priority);
+
+	if (local)
+		return priority == IPVS_PRIORITY ||
+			       priority == IPVS_PRIORITY + 1
+			   ? BALANCING
+			   : 0;
 	if (priority == NAT_PRIORITY)
 		return TRANSLATING;
 	return is_of_rules(priority) ? DIVERTING : 0;
 }
 
-/*
- * What the functions that netfilter calls at one point may do. Their
- * descriptions lie behind them, in their order.
- */
+/* Of all of them at one point. Their descriptions lie behind them, in their
+ * order. */
 __noinline int
 find_hooks(__u64 entries, bool local)
 {
 	struct nf_hook_entries *hooks = (struct nf_hook_entries *)entries;
-	struct nf_hook_ops **descriptions, *description;
-	int priority, found = 0;
+	__u64 *descriptions, description;
+	int found = 0;
 	__u32 count;
 
 	count = BPF_CORE_READ(hooks, num_hook_entries);
 	descriptions = (void *)hooks + bpf_core_field_offset(hooks->hooks) +
 		       (__u64)count * sizeof(hooks->hooks[0]);
-	for (int i = 0; i < HOOKS_MAX && i < (int)count; i++) {
-		if (bpf_probe_read_kernel(&description, sizeof(description),
-					  &descriptions[i]))
-			continue;
-		priority = BPF_CORE_READ(description, priority);
-		if (!local)
-			found |= of_priority(priority);
-		else if (priority == IPVS_PRIORITY ||
-			 priority == IPVS_PRIORITY + 1)
-			found |= BALANCING;
-	}
+	for (int i = 0; i < HOOKS_MAX && i < (int)count; i++)
+		if (!bpf_probe_read_kernel(&description, sizeof(description),
+					   &descriptions[i]))
+			found |= judge_hook(description, local);
 	if (count <= HOOKS_MAX)
 		return found;
 	return local ? BALANCING : TRANSLATING | DIVERTING;
@@ -1171,11 +1214,16 @@ has_address6(__u64 device)
 	return false;
 }
 
-static __always_inline bool
-has_address(struct net_device *dev, const struct packet *packet)
+__noinline int
+has_address(__u64 device)
 {
-	return packet->v6 ? has_address6((__u64)dev)
-			  : has_address4((__u64)dev, packet->tuple.ipv4.daddr);
+	struct ends *end = get_ends();
+
+	if (!end)
+		return false;
+	return end->packet.v6
+		   ? has_address6(device)
+		   : has_address4(device, end->packet.tuple.ipv4.daddr);
 }
 
 /* Whether the packet's address is one of this machine, mostly of its device. */
@@ -1185,19 +1233,16 @@ has_own_address(struct __sk_buff *skb)
 	struct sk_buff *inner = (struct sk_buff *)number(skb);
 	struct net_device *dev = BPF_CORE_READ(inner, dev);
 	struct net *net = BPF_CORE_READ(dev, nd_net.net);
-	struct ends *end = get_ends();
 	struct list_head *head, *next;
 
-	if (!end)
-		return false;
-	if (has_address(dev, &end->packet))
+	if (has_address((__u64)dev))
 		return true;
 	head = (void *)net + bpf_core_field_offset(struct net, dev_base_head);
 	next = BPF_CORE_READ(head, next);
 	for (int i = 0; i < DEVICES_MAX && next && next != head; i++) {
 		dev = (void *)next -
 		      bpf_core_field_offset(struct net_device, dev_list);
-		if (has_address(dev, &end->packet))
+		if (has_address((__u64)dev))
 			return true;
 		next = BPF_CORE_READ(next, next);
 	}
@@ -1308,18 +1353,24 @@ rules_for(struct __sk_buff *skb, const struct packet *packet, bool many)
  * and the addresses are not translated after this. Of what is for many nobody
  * is told. What has the address of another link is for a bridge here, if for
  * anybody. Nobody can tell of a connection that is being opened; of others the
- * kernel's connection tracking may know.
+ * kernel's connection tracking may know. An enum verdict.
  */
-static __always_inline enum verdict
-doubt(struct __sk_buff *skb, struct ends *end)
+__noinline int
+doubt(struct __sk_buff *skb)
 {
-	const struct packet *packet = &end->packet;
+	struct ends *end = get_ends();
 	bool loopback = skb->ifindex == LOOPBACK_IFINDEX;
 	bool other = skb->pkt_type == PACKET_OTHERHOST;
-	bool many = is_for_many(skb, packet);
-	bool unsure = other, opening = is_opening(packet);
-	int rules = rules_for(skb, packet, many), place;
+	bool many, opening, unsure = other;
+	const struct packet *packet;
+	int rules, place;
 
+	if (!end)
+		return NOBODY;
+	packet = &end->packet;
+	many = is_for_many(skb, packet);
+	opening = is_opening(packet);
+	rules = rules_for(skb, packet, many);
 	if (other && !has_upper(skb))
 		return NOBODY;
 	if (!loopback && !many && !(rules & TRANSLATING)) {
@@ -1355,21 +1406,26 @@ find_by_ports(struct __sk_buff *skb, struct ends *end, __u64 now)
 {
 	struct packet *packet = &end->packet;
 	struct ebpftls_owner *owner = &end->owner;
+	bool opening = is_opening(packet), closing = is_closing(packet);
 	enum found found;
 
 	owner->kind = 0;
 	found = look_up(skb);
-	set_flow(&end->flow, packet, false, FLOW_PORTS);
-	if (is_opening(packet))
+	if ((found == SOCKET || found == ANY_PEER) && !opening && !closing)
+		return found == ANY_PEER ? doubt(skb)
+		       : owner->kind	 ? SOMEBODY
+					 : NOBODY;
+	name_flow(false, FLOW_PORTS);
+	if (opening)
 		/* whatever had these ports, this is another connection */
 		bpf_map_delete_elem(&flows, &end->flow);
 	else if (found == NOTHING || found == LISTENER) {
-		if (recall(end, now, FLOW_AGE, owner))
+		if (recall(now, FLOW_AGE))
 			return SOMEBODY;
-	} else if (is_closing(packet) && owner->kind == EBPFTLS_OF_PROCESS)
-		remember(end, now, owner, false);
-	if (found == LISTENER || found == ANY_PEER)
-		return doubt(skb, end);
+	} else if (owner->kind == EBPFTLS_OF_PROCESS)
+		remember(now, false);
+	if (found == LISTENER)
+		return doubt(skb);
 	return owner->kind != 0 ? SOMEBODY : NOBODY;
 }
 
@@ -1383,12 +1439,12 @@ is_discovery(const struct packet *packet)
 
 /* The first fragment says for the others whose they are. */
 static __always_inline bool
-find_later_fragment(struct ends *end, __u64 now, struct ebpftls_owner *owner)
+find_later_fragment(const struct ends *end, __u64 now)
 {
 	bool found;
 
-	set_flow(&end->flow, &end->packet, false, FLOW_FRAGMENT);
-	found = recall(end, now, FRAGMENTS_AGE, owner);
+	name_flow(false, FLOW_FRAGMENT);
+	found = recall(now, FRAGMENTS_AGE);
 	if (found && end->packet.last)
 		bpf_map_delete_elem(&flows, &end->flow);
 	return found;
@@ -1407,16 +1463,13 @@ find_whole(struct __sk_buff *skb, struct ends *end, __u64 now)
 	if (quoted && !read_quoted(skb))
 		return NOBODY;
 	if (echo || (quoted && is_echo(packet, true))) {
-		set_flow(&end->flow, packet, quoted, FLOW_ECHO);
-		return recall(end, now, FLOW_AGE, &end->owner) ? SOMEBODY
-							       : NOBODY;
+		name_flow(quoted, FLOW_ECHO);
+		return recall(now, FLOW_AGE) ? SOMEBODY : NOBODY;
 	}
 	if (packet->protocol != IP_TCP && packet->protocol != IP_UDP) {
-		set_flow(&end->flow, packet, true, FLOW_RAW);
-		return quoted && packet->id &&
-			       recall(end, now, FLOW_AGE, &end->owner)
-			   ? SOMEBODY
-			   : NOBODY;
+		name_flow(true, FLOW_RAW);
+		return quoted && packet->id && recall(now, FLOW_AGE) ? SOMEBODY
+								     : NOBODY;
 	}
 	if (quoted)
 		turn(packet);
@@ -1442,7 +1495,7 @@ find_receiver(struct __sk_buff *skb, __u64 now)
 	if (!read_frame(skb))
 		return NOBODY;
 	if (!packet->first)
-		return find_later_fragment(end, now, &end->owner);
+		return find_later_fragment(end, now);
 	/* of an error, the packet that it quotes is what is left then */
 	fragments = !packet->last && !is_error(packet);
 	verdict = find_whole(skb, end, now);
@@ -1450,8 +1503,8 @@ find_receiver(struct __sk_buff *skb, __u64 now)
 		return verdict;
 	if (verdict == GUESS)
 		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
-	set_flow(&end->flow, packet, false, FLOW_FRAGMENT);
-	remember(end, now, &end->owner, false);
+	name_flow(false, FLOW_FRAGMENT);
+	remember(now, false);
 	return SOMEBODY;
 }
 

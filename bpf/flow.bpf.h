@@ -238,29 +238,27 @@ parse(struct __sk_buff *skb, struct packet *packet, __u32 offset, bool v6)
 	return true;
 }
 
-/* Skips the VLAN tags that are still in the frame. */
-static __always_inline bool
-parse_frame(struct __sk_buff *skb, struct packet *packet)
+/*
+ * Skips the VLAN tags that are still in the frame: leaves what comes then in
+ * `protocol`. Returns where that begins.
+ */
+static __always_inline __u32
+skip_tags(struct __sk_buff *skb, struct packet *packet, __be16 *protocol)
 {
-	__be16 protocol = skb->protocol;
 	__u32 offset = 0;
 
+	*protocol = skb->protocol;
 	for (int i = 0; i < VLAN_TAGS; i++) {
-		if (protocol != ETH_VLAN && protocol != ETH_QINQ)
+		if (*protocol != ETH_VLAN && *protocol != ETH_QINQ)
 			break;
 		if (!load(skb, offset + 2, &packet->extension.fragment,
-			  sizeof(protocol)))
-			return false;
-		protocol = packet->extension.fragment;
+			  sizeof(*protocol)))
+			*protocol = 0;
+		else
+			*protocol = packet->extension.fragment;
 		offset += VLAN_SIZE;
 	}
-	if (protocol != ETH_IP && protocol != ETH_IPV6)
-		return false;
-	if (!parse(skb, packet, offset, protocol == ETH_IPV6))
-		return false;
-	if (packet->protocol == IP_TCP && packet->first)
-		load(skb, packet->start + 13, &packet->flags, 1);
-	return true;
+	return offset;
 }
 
 static __always_inline void
