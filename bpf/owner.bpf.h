@@ -189,6 +189,11 @@ const volatile bool cgroup_known;
 /* Bytes, of a task in the kernel. */
 const volatile __u32 stack_size;
 
+/* The kernel's number of struct task_struct, if cast() can be. */
+const volatile __u32 task_type;
+
+void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
+
 /* Both branches are there; the verifier takes one away. */
 #define READ(from, member) \
 	(task_btf ? (from)->member : BPF_CORE_READ(from, member))
@@ -398,6 +403,19 @@ describe_current(struct held *held, __u64 sk, struct task_struct *task)
 }
 
 /*
+ * The same task. At each pointer that is followed from one that it knows to be
+ * there, the verifier looks through all names of types, a third of a
+ * millisecond each time; it does not from what has been cast.
+ */
+static __always_inline const struct task_struct *
+cast(const struct task_struct *task)
+{
+	if (!task_type)
+		return task;
+	return bpf_rdonly_cast(task, task_type);
+}
+
+/*
  * Whether `held` is to the word what would be written for current() now: then
  * there is nothing to do, whatever brought it here. This is asked at each
  * packet, and probing costs more than all the rest: only here, ways that go
@@ -407,20 +425,22 @@ static __always_inline bool
 is_held(const struct held *held, __u64 sk, struct task_struct *task)
 {
 	const __u64 *comm = (const __u64 *)held->owner.comm;
-	struct task_struct *leader;
+	const struct task_struct *from, *leader;
 
 	if (!task_btf || held->sock != sk ||
 	    held->owner.tid != (__u32)task->pid ||
 	    held->owner.pid != (__u32)task->tgid ||
-	    held->program != task->self_exec_id ||
-	    held->owner.uid != task->cred->euid.val)
+	    held->program != task->self_exec_id)
 		return false;
-	leader = task->group_leader;
+	from = cast(task);
+	if (held->owner.uid != from->cred->euid.val)
+		return false;
+	leader = from->group_leader;
 	return held->owner.start == leader->start_boottime &&
 	       comm[0] == *(__u64 *)&leader->comm[0] &&
 	       comm[1] == *(__u64 *)&leader->comm[8] &&
 	       held->owner.kind == EBPFTLS_OF_PROCESS &&
-	       held->owner.cgroup == task->cgroups->dfl_cgrp->kn->id &&
+	       held->owner.cgroup == from->cgroups->dfl_cgrp->kn->id &&
 	       sum(held) == held->check;
 }
 

@@ -54,6 +54,7 @@ share_maps(struct capture_bpf *skeleton, const struct owners *owners)
 			error = bpf_map__reuse_fd(map, fd);
 	}
 	skeleton->rodata->task_btf = owners->task_btf;
+	skeleton->rodata->task_type = owners->task_type;
 	skeleton->rodata->cgroup_known = owners->cgroup;
 	memcpy((void *)&skeleton->rodata->selection, &owners->selection,
 	       sizeof(owners->selection));

@@ -35,6 +35,7 @@
 /* What the kernel can do. */
 struct facts {
 	bool task_btf;	 /* the current task can be looked into */
+	int task_type;	 /* that it can be cast to, or 0 */
 	bool cgroup;	 /* and asked for its cgroup, everywhere */
 	bool tracing;	 /* and socket storage be written from there */
 	bool apart;	 /* or who uses sockets be kept beside it */
@@ -165,6 +166,9 @@ ask_kernel(struct facts *facts)
 				    BPF_FUNC_get_current_cgroup_id, NULL) == 1;
 	if (btf == NULL)
 		return;
+	if (has_function(btf, "bpf_rdonly_cast"))
+		facts->task_type =
+		    btf__find_by_name_kind(btf, "task_struct", BTF_KIND_STRUCT);
 	facts->tracing = has_function(btf, "bpf_sk_storage_tracing_allowed");
 	facts->trampoline = try_trampoline(btf);
 	facts->apart = !facts->tracing && facts->trampoline;
@@ -256,8 +260,11 @@ load(struct owners *owners, const struct facts *facts,
 		return -errno;
 	owners->skeleton = skeleton;
 	owners->task_btf = facts->task_btf;
+	owners->task_type =
+	    facts->task_type > 0 ? (uint32_t)facts->task_type : 0;
 	owners->cgroup = facts->cgroup;
 	skeleton->rodata->task_btf = owners->task_btf;
+	skeleton->rodata->task_type = owners->task_type;
 	skeleton->rodata->cgroup_known = owners->cgroup;
 	skeleton->rodata->stack_size = owners->stack_size;
 	owners->apart = facts->apart;

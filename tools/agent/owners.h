@@ -12,6 +12,7 @@
 struct owners {
 	struct owners_bpf *skeleton;
 	bool task_btf;	     /* programs may look into the current task */
+	uint32_t task_type;  /* as in bpf/owner.bpf.h */
 	bool cgroup;	     /* and ask for its cgroup */
 	uint32_t stack_size; /* of a task in the kernel */
 	bool sends;	     /* in all network namespaces are noted */
