@@ -1373,7 +1373,8 @@ doubt(struct __sk_buff *skb)
 	rules = rules_for(skb, packet, many);
 	if (other && !has_upper(skb))
 		return NOBODY;
-	if (!loopback && !many && !(rules & TRANSLATING)) {
+	/* tables of routes may be another one's, but a VRF's socket is its */
+	if (!loopback && !many && !end->bound && !(rules & TRANSLATING)) {
 		place = find_place(skb);
 		if (place == ELSEWHERE)
 			return NOBODY;
