@@ -469,7 +469,7 @@ def main():
     parser.add_argument("--limit", type=int, default=1, metavar="MS",
                         help="how far apart the two time stamps of a packet"
                         " may be")
-    parser.add_argument("--late", type=int, default=3, metavar="N",
+    parser.add_argument("--late", type=int, default=1, metavar="N",
                         help="as many stops of the machine, between the two"
                         " time stamps of a packet, a case may have")
     parser.add_argument("--case", action="append", help="only this case")
