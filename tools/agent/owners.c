@@ -34,15 +34,15 @@
 
 /* What the kernel can do. */
 struct facts {
-	bool task_btf;	 /* the current task can be looked into */
-	int task_type;	 /* that it can be cast to, or 0 */
-	bool cgroup;	 /* and asked for its cgroup, everywhere */
-	bool tracing;	 /* and socket storage be written from there */
-	bool apart;	 /* or who uses sockets be kept beside it */
-	bool trampoline; /* fentry and fexit */
-	bool received;	 /* sock_recv_length */
-	bool sent;	 /* sock_send_length */
-	bool read;	 /* tcp_rcv_space_adjust */
+	uint32_t task_type; /* that the current task can be cast to, or 0 */
+	bool task_btf;	    /* the current task can be looked into */
+	bool cgroup;	    /* and asked for its cgroup, everywhere */
+	bool tracing;	    /* and socket storage be written from there */
+	bool apart;	    /* or who uses sockets be kept beside it */
+	bool trampoline;    /* fentry and fexit */
+	bool received;	    /* sock_recv_length */
+	bool sent;	    /* sock_send_length */
+	bool read;	    /* tcp_rcv_space_adjust */
 	bool iterator;
 	bool near;    /* senders in other network namespaces matter */
 	bool cgroups; /* more hooks of the cgroup root than the first */
@@ -156,6 +156,7 @@ static void
 ask_kernel(struct facts *facts)
 {
 	const struct btf *btf = kernel_types();
+	int task_type;
 
 	memset(facts, 0, sizeof(*facts));
 	facts->task_btf =
@@ -166,9 +167,9 @@ ask_kernel(struct facts *facts)
 				    BPF_FUNC_get_current_cgroup_id, NULL) == 1;
 	if (btf == NULL)
 		return;
-	if (has_function(btf, "bpf_rdonly_cast"))
-		facts->task_type =
-		    btf__find_by_name_kind(btf, "task_struct", BTF_KIND_STRUCT);
+	task_type = btf__find_by_name_kind(btf, "task_struct", BTF_KIND_STRUCT);
+	if (task_type > 0 && has_function(btf, "bpf_rdonly_cast"))
+		facts->task_type = (uint32_t)task_type;
 	facts->tracing = has_function(btf, "bpf_sk_storage_tracing_allowed");
 	facts->trampoline = try_trampoline(btf);
 	facts->apart = !facts->tracing && facts->trampoline;
@@ -260,8 +261,7 @@ load(struct owners *owners, const struct facts *facts,
 		return -errno;
 	owners->skeleton = skeleton;
 	owners->task_btf = facts->task_btf;
-	owners->task_type =
-	    facts->task_type > 0 ? (uint32_t)facts->task_type : 0;
+	owners->task_type = facts->task_type;
 	owners->cgroup = facts->cgroup;
 	skeleton->rodata->task_btf = owners->task_btf;
 	skeleton->rodata->task_type = owners->task_type;
