@@ -468,14 +468,15 @@ hear_agent_if_told(struct pcap_ebpftls *handle, uint64_t now)
 /*
  * Frames that are too young to be sure that none is older are looked for again
  * after a while, which grows as long as others come: each time one is found is
- * a wake-up. A ring that fills wakes before. `all`: that are not too young have
- * been taken.
+ * a wake-up. A ring that fills wakes before. `all`: those that are not too
+ * young have been taken; so what is `left` is.
  */
 static void
-look_again(struct pcap_ebpftls *handle, uint64_t now, bool young, bool all)
+look_again(struct pcap_ebpftls *handle, uint64_t now, bool left, bool all)
 {
 	uint64_t due = ebpftls_savefiles_due(&handle->savefiles);
 	uint64_t longest = handle->wait.interval;
+	bool young = left && all;
 
 	if (longest > PAUSE_MAX_NS)
 		longest = PAUSE_MAX_NS;
@@ -540,7 +541,7 @@ read_rings(pcap_t *p, int max, pcap_handler callback, u_char *user)
 	}
 	stopped = count == max || p->break_loop;
 	left = ebpftls_order_more(order);
-	look_again(handle, now, left && !stopped, !stopped);
+	look_again(handle, now, left, !stopped);
 	ebpftls_wait_prepare(&handle->wait, now, handle->got_frames,
 			     left && stopped);
 	/* what came before the doorbell was asked for does not ring it */
