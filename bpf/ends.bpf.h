@@ -197,18 +197,6 @@ copy_held(struct ebpftls_owner *owner, struct held *now,
 		set_kind(owner, EBPFTLS_OF_UNKNOWN);
 }
 
-/* Any error in one word changes it, for the factor is odd. */
-static __always_inline __u64
-digest(__u64 so_far, const void *data, __u32 size)
-{
-	const __u64 *word = data;
-
-#pragma unroll
-	for (int i = 0; i < (int)(size / sizeof(*word)); i++)
-		so_far = (so_far ^ word[i]) * 0x9e3779b97f4a7c15;
-	return so_far;
-}
-
 /*
  * Of what is held, and now is in `owner`, a frame is being captured; or, of
  * some processes only, may be: then the agent is told when that is clear.
@@ -395,7 +383,7 @@ digest_remembered(const struct ends *end)
 		      &end->flow, sizeof(end->flow));
 }
 
-/* Whose that flow was. With an age of 0 only what lasts. */
+/* Whose that flow was. */
 __noinline int
 recall(__u64 now, __u64 age)
 {
@@ -1138,6 +1126,13 @@ find_hooks(__u64 entries, bool local)
 	return local ? BALANCING : TRANSLATING | DIVERTING;
 }
 
+static __always_inline struct nf_hook_entries *
+hooks_at(struct net *net, bool v6, int point)
+{
+	return v6 ? BPF_CORE_READ(net, nf.hooks_ipv6[point])
+		  : BPF_CORE_READ(net, nf.hooks_ipv4[point]);
+}
+
 /*
  * Whether there are rules here that may translate the addresses of what comes
  * in, or give it to another socket than it is addressed to.
@@ -1154,15 +1149,13 @@ find_rules(struct __sk_buff *skb, bool v6)
 	if (!bpf_core_field_exists(struct net, nf.hooks_ipv4))
 		return 0;
 	net = BPF_CORE_READ(inner, dev, nd_net.net);
-	hooks = v6 ? BPF_CORE_READ(net, nf.hooks_ipv6[PRE_ROUTING])
-		   : BPF_CORE_READ(net, nf.hooks_ipv4[PRE_ROUTING]);
+	hooks = hooks_at(net, v6, PRE_ROUTING);
 	if (hooks)
 		found = find_hooks((__u64)hooks, false);
 	if (!bpf_core_field_exists(struct net, ipvs) ||
 	    !BPF_CORE_READ(net, ipvs))
 		return found;
-	hooks = v6 ? BPF_CORE_READ(net, nf.hooks_ipv6[LOCAL_IN])
-		   : BPF_CORE_READ(net, nf.hooks_ipv4[LOCAL_IN]);
+	hooks = hooks_at(net, v6, LOCAL_IN);
 	return hooks ? found | find_hooks((__u64)hooks, true) : found;
 }
 
@@ -1380,17 +1373,17 @@ doubt(struct __sk_buff *skb)
 			return NOBODY;
 		unsure |= place == PERHAPS_HERE;
 	}
-	if (!loopback)
-		unsure |= is_to_loopback(packet) ||
-			  (!end->bound && is_of_other_device(skb));
-	else if (packet->protocol == IP_UDP)
-		unsure |= rules != 0;
+	if (loopback)
+		unsure |= packet->protocol == IP_UDP && rules;
+	else
+		unsure |= is_to_loopback(packet);
 	unsure |= (rules & BALANCING) || (rules && opening);
-	end->unsure = unsure;
+	end->unsure =
+	    unsure || (!loopback && !end->bound && is_of_other_device(skb));
 	if (rules & TRANSLATING && !other && !opening)
 		return GUESS;
 	/* without SYN it may open a connection after all, by a cookie */
-	if (unsure || (packet->protocol == IP_TCP && !opening))
+	if (end->unsure || (packet->protocol == IP_TCP && !opening))
 		set_kind(&end->owner, EBPFTLS_OF_UNKNOWN);
 	if (packet->protocol != IP_TCP || other || opening)
 		return SOMEBODY;

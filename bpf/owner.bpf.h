@@ -334,16 +334,23 @@ holds(__u64 sk)
 	return HOLDS_NOT;
 }
 
-/* Any error in one word changes the sum, for the factors are odd. */
+/* Any error in one word changes it, for the factors are odd. */
+static __always_inline __u64
+digest(__u64 so_far, const void *data, __u32 size)
+{
+	const __u64 factor = 0x9e3779b97f4a7c15, *word = data;
+	__u64 result = so_far * factor;
+
+#pragma unroll
+	for (int i = 0; i < (int)(size / sizeof(*word)); i++)
+		result ^= word[i] * (factor * (2 * i + 3));
+	return result;
+}
+
 static __always_inline __u64
 sum(const struct held *held)
 {
-	const __u64 *word = (const __u64 *)held;
-
-	return word[0] * 0x9e3779b97f4a7c15 ^ word[1] * 0xc2b2ae3d27d4eb4f ^
-	       word[2] * 0x165667b19e3779f9 ^ word[3] * 0xd6e8feb86659fd93 ^
-	       word[4] * 0xff51afd7ed558ccd ^ word[5] * 0xc4ceb9fe1a85ec53 ^
-	       word[6] * 0x2545f4914f6cdd1d ^ word[7] * 0xd1342543de82ef95;
+	return digest(0, held, offsetof(struct held, check));
 }
 
 /*
