@@ -8,6 +8,7 @@
 #include "child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +18,14 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "ebpftls-control-io.h"
+
+#define SECOND	    INT64_C(1000000000)
 #define LAST_MOMENT 50 /* milliseconds to die in */
 
 /* False if it cannot be known what is shared. */
@@ -62,29 +67,105 @@ be_child(int sock, pid_t parent, void (*run)(void *context, uint64_t kept),
 	_exit(EXIT_SUCCESS);
 }
 
+/* --- its keeper -------------------------------------------------------------
+ */
+
+bool
+child_open(struct child *child)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	memset(child, 0, sizeof(*child));
+	child->sock = -1;
+	child->epoll = epoll_create1(EPOLL_CLOEXEC);
+	child->timer =
+	    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (child->epoll >= 0 && child->timer >= 0 &&
+	    epoll_ctl(child->epoll, EPOLL_CTL_ADD, child->timer, &event) == 0)
+		return true;
+	child_close(child);
+	return false;
+}
+
+/* A place among those that hang; NULL: there are too many. */
+static pid_t *
+find_place(struct child *child)
+{
+	for (int i = 0; i < CHILDREN_HANGING; i++) {
+		pid_t *pid = &child->hanging[i];
+
+		if (*pid != 0 && waitpid(*pid, NULL, WNOHANG) != 0)
+			*pid = 0;
+		if (*pid == 0)
+			return pid;
+	}
+	return NULL;
+}
+
 /* The socket must not stay with the child, or its end would not be seen. */
-int
-child_start(pid_t *pid, void (*run)(void *context, uint64_t kept),
+void
+child_start(struct child *child, void (*run)(void *context, uint64_t kept),
 	    void *context)
 {
 	pid_t parent = getpid();
-	int pair[2], error;
+	int pair[2];
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-		return -errno;
-	*pid = fork();
-	error = -errno;
-	if (*pid == 0)
+	if (find_place(child) == NULL ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return;
+	/* ours only */
+	child->pid = fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0 ? fork() : -1;
+	if (child->pid == 0)
 		be_child(pair[1], parent, run, context);
 	close(pair[1]);
-	if (*pid > 0)
-		return pair[0];
-	close(pair[0]);
-	return error;
+	if (child->pid > 0)
+		child->sock = pair[0];
+	else
+		close(pair[0]);
 }
 
 void
-child_stop(pid_t pid, int sock)
+child_set_time(const struct child *child, int64_t time)
+{
+	const struct itimerspec when = {
+		.it_value.tv_sec = time / SECOND,
+		.it_value.tv_nsec = time % SECOND,
+	};
+
+	timerfd_settime(child->timer, 0, &when, NULL);
+}
+
+bool
+child_is_late(const struct child *child)
+{
+	uint64_t expired;
+
+	return read(child->timer, &expired, sizeof(expired)) > 0;
+}
+
+void
+child_ask(struct child *child, const void *data, size_t size, int fd,
+	  int64_t time)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	if (child->sock >= 0 && !child_send(child->sock, data, size, fd))
+		child_stop(child);
+	if (child->sock >= 0)
+		epoll_ctl(child->epoll, EPOLL_CTL_ADD, child->sock, &event);
+	child_set_time(child, child->sock >= 0 ? time : 1);
+}
+
+void
+child_rest(const struct child *child)
+{
+	if (child->sock >= 0)
+		epoll_ctl(child->epoll, EPOLL_CTL_DEL, child->sock, NULL);
+	child_set_time(child, 0);
+}
+
+bool
+child_kill(pid_t pid, int sock)
 {
 	const struct timespec moment = { .tv_nsec = 1000000 };
 
@@ -92,10 +173,30 @@ child_stop(pid_t pid, int sock)
 	kill(pid, SIGKILL);
 	for (int i = 0; i < LAST_MOMENT; i++) {
 		if (waitpid(pid, NULL, WNOHANG) != 0)
-			return;
+			return true;
 		nanosleep(&moment, NULL);
 	}
+	return false;
 }
+
+/* There was a place when it was started, and it is the only one since. */
+void
+child_stop(struct child *child)
+{
+	if (child->sock >= 0 && !child_kill(child->pid, child->sock))
+		*find_place(child) = child->pid;
+	child->sock = -1;
+}
+
+void
+child_close(struct child *child)
+{
+	child_stop(child);
+	ebpftls_control_close((int[]){ child->epoll, child->timer }, 2);
+}
+
+/* --- what they say to each other --------------------------------------------
+ */
 
 union control {
 	struct cmsghdr header;
@@ -140,14 +241,4 @@ child_receive(int sock, void *data, size_t size, int *fd)
 	if (packet.msg_controllen >= CMSG_LEN(sizeof(int)))
 		memcpy(fd, CMSG_DATA(&control.header), sizeof(*fd));
 	return got;
-}
-
-void
-child_listen(int epoll, int sock, bool on)
-{
-	struct epoll_event event = { .events = EPOLLIN };
-
-	if (sock >= 0)
-		epoll_ctl(epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, sock,
-			  &event);
 }

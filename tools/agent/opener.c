@@ -30,8 +30,7 @@
 
 struct opener {
 	struct cache *cache;
-	pid_t pid;
-	int sock; /* or -1: there is no process */
+	struct child child;
 };
 
 struct question {
@@ -154,16 +153,10 @@ opener_open(const struct cache *cache)
 	if (opener == NULL)
 		return NULL;
 	opener->cache = (struct cache *)(uintptr_t)cache;
-	opener->sock = -1;
-	return opener;
-}
-
-static void
-stop(struct opener *opener)
-{
-	if (opener->sock >= 0)
-		child_stop(opener->pid, opener->sock);
-	opener->sock = -1;
+	if (child_open(&opener->child))
+		return opener;
+	free(opener);
+	return NULL;
 }
 
 static bool
@@ -175,23 +168,24 @@ send_question(struct opener *opener, const struct mapping *mapping, bool lower)
 	question.mapping = *mapping;
 	question.lower = lower;
 	snprintf(question.path, sizeof(question.path), "%s", mapping->path);
-	return child_send(opener->sock, &question, sizeof(question), -1);
+	return child_send(opener->child.sock, &question, sizeof(question), -1);
 }
 
 /* A descriptor for which there was no room here is missing. */
 static enum opener_answer
 receive_answer(struct opener *opener, struct opened *opened, int *fd)
 {
-	struct pollfd wait = { opener->sock, POLLIN, 0 };
+	struct child *child = &opener->child;
+	struct pollfd wait = { child->sock, POLLIN, 0 };
 	struct answer answer;
 
 	if (poll(&wait, 1, PATIENCE) <= 0) {
-		stop(opener);
+		child_stop(child);
 		return OPENER_HUNG;
 	}
-	if (child_receive(opener->sock, &answer, sizeof(answer), fd) !=
+	if (child_receive(child->sock, &answer, sizeof(answer), fd) !=
 	    sizeof(answer)) {
-		stop(opener);
+		child_stop(child);
 		return OPENER_LATER;
 	}
 	*opened = answer.opened;
@@ -204,14 +198,16 @@ enum opener_answer
 opener_ask(struct opener *opener, const struct mapping *mapping, bool lower,
 	   struct opened *opened, int *fd)
 {
+	struct child *child = &opener->child;
+
 	*fd = -1;
-	if (opener->sock < 0)
-		opener->sock = child_start(&opener->pid, run, opener->cache);
-	if (opener->sock < 0)
+	if (child->sock < 0)
+		child_start(child, run, opener->cache);
+	if (child->sock < 0)
 		return OPENER_LATER;
 	if (send_question(opener, mapping, lower))
 		return receive_answer(opener, opened, fd);
-	stop(opener);
+	child_stop(child);
 	return OPENER_LATER;
 }
 
@@ -240,6 +236,6 @@ opener_close(struct opener *opener)
 {
 	if (opener == NULL)
 		return;
-	stop(opener);
+	child_close(&opener->child);
 	free(opener);
 }

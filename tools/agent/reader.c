@@ -10,24 +10,19 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/timerfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "child.h"
-#include "ebpftls-control-io.h"
 #include "privileges.h"
 
 #define NAME	    "ebpftls-read"
-#define HANGING_MAX 8 /* readers that do not die */
+#define MILLISECOND INT64_C(1000000)
 
 /*
  * How long one process may take, in milliseconds. Each that takes longer
@@ -39,11 +34,7 @@
 
 struct reader {
 	const struct peer *peer; /* for whom, or NULL: for root */
-	int epoll;
-	int timer;
-	int sock; /* or -1: there is no process */
-	pid_t pid;
-	pid_t hanging[HANGING_MAX]; /* killed, may be dead; or 0 */
+	struct child child;
 	int patience;
 	bool halfway; /* the first answer has come */
 	struct ebpftls_process facts;
@@ -109,90 +100,39 @@ be_reader(void *context, uint64_t kept)
 
 /* --- its keeper ----------------------------------------------------------- */
 
-static void
-set_timer(const struct reader *reader, long nanoseconds)
-{
-	const struct itimerspec when = { .it_value.tv_nsec = nanoseconds };
-
-	timerfd_settime(reader->timer, 0, &when, NULL);
-}
-
 struct reader *
 reader_open(const struct peer *peer)
 {
 	struct reader *reader = calloc(1, sizeof(*reader));
-	struct epoll_event event = { .events = EPOLLIN };
 
 	if (reader == NULL)
 		return NULL;
 	reader->peer = peer;
-	reader->sock = -1;
 	reader->patience = PATIENCE_MAX;
-	reader->epoll = epoll_create1(EPOLL_CLOEXEC);
-	reader->timer =
-	    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (reader->epoll >= 0 && reader->timer >= 0 &&
-	    epoll_ctl(reader->epoll, EPOLL_CTL_ADD, reader->timer, &event) == 0)
+	if (child_open(&reader->child))
 		return reader;
-	reader_close(reader);
+	free(reader);
 	return NULL;
 }
 
 int
 reader_fd(const struct reader *reader)
 {
-	return reader->epoll;
+	return reader->child.epoll;
 }
 
-/* A place among those that hang; NULL: there are too many. */
-static pid_t *
-find_place(struct reader *reader)
-{
-	for (int i = 0; i < HANGING_MAX; i++) {
-		pid_t *pid = &reader->hanging[i];
-
-		if (*pid != 0 && waitpid(*pid, NULL, WNOHANG) != 0)
-			*pid = 0;
-		if (*pid == 0)
-			return pid;
-	}
-	return NULL;
-}
-
-static void
-start(struct reader *reader)
-{
-	if (find_place(reader) != NULL)
-		reader->sock =
-		    child_start(&reader->pid, be_reader, &reader->peer);
-}
-
-/* There was a place when it was started, and it is the only one since. */
-static void
-stop(struct reader *reader)
-{
-	if (reader->sock < 0)
-		return;
-	close(reader->sock);
-	reader->sock = -1;
-	kill(reader->pid, SIGKILL);
-	*find_place(reader) = reader->pid;
-}
-
-/* Without a process, the timer makes reader_take() say that at once. */
 void
 reader_submit(struct reader *reader, const struct ebpftls_newcomer *who,
 	      int folder)
 {
+	struct child *child = &reader->child;
+
 	process_known(who, &reader->facts);
 	reader->halfway = false;
-	if (reader->sock < 0)
-		start(reader);
-	if (reader->sock >= 0 &&
-	    !child_send(reader->sock, who, sizeof(*who), folder))
-		stop(reader);
-	child_listen(reader->epoll, reader->sock, true);
-	set_timer(reader, reader->sock < 0 ? 1 : reader->patience * 1000000L);
+	if (child->sock < 0)
+		child_start(child, be_reader, &reader->peer);
+	child_ask(child, who, sizeof(*who), folder,
+		  reader->patience * MILLISECOND);
 }
 
 static bool
@@ -201,24 +141,22 @@ receive(struct reader *reader)
 	struct ebpftls_process facts;
 	ssize_t size;
 
-	size = recv(reader->sock, &facts, sizeof(facts), MSG_DONTWAIT);
+	size = recv(reader->child.sock, &facts, sizeof(facts), 0);
 	if (size == sizeof(facts)) {
 		reader->facts = facts;
 		return true;
 	}
 	if (size >= 0 || (errno != EAGAIN && errno != EINTR))
-		stop(reader);
+		child_stop(&reader->child);
 	return false;
 }
 
 static bool
 is_late(struct reader *reader)
 {
-	uint64_t expired;
-
-	if (read(reader->timer, &expired, sizeof(expired)) < 0)
+	if (!child_is_late(&reader->child))
 		return false;
-	stop(reader);
+	child_stop(&reader->child);
 	reader->patience /= 2;
 	if (reader->patience < PATIENCE_MIN)
 		reader->patience = PATIENCE_MIN;
@@ -228,18 +166,18 @@ is_late(struct reader *reader)
 bool
 reader_take(struct reader *reader, struct ebpftls_process *facts)
 {
+	const struct child *child = &reader->child;
 	bool done = false;
 
-	while (!done && reader->sock >= 0 && receive(reader)) {
+	while (!done && child->sock >= 0 && receive(reader)) {
 		done = reader->halfway;
 		reader->halfway = true;
 	}
 	if (done && reader->patience < PATIENCE_MAX)
 		reader->patience++;
-	if (!done && reader->sock >= 0 && !is_late(reader))
+	if (!done && child->sock >= 0 && !is_late(reader))
 		return false;
-	child_listen(reader->epoll, reader->sock, false);
-	set_timer(reader, 0);
+	child_rest(child);
 	*facts = reader->facts;
 	return true;
 }
@@ -249,7 +187,6 @@ reader_close(struct reader *reader)
 {
 	if (reader == NULL)
 		return;
-	stop(reader);
-	ebpftls_control_close((int[]){ reader->epoll, reader->timer }, 2);
+	child_close(&reader->child);
 	free(reader);
 }

@@ -11,23 +11,19 @@
 #include "scanner.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "child.h"
 #include "clock.h"
-#include "ebpftls-control-io.h"
 #include "privileges.h"
 
 #define NAME	      "ebpftls-scan"
@@ -38,11 +34,8 @@
 #define WAIT_MAX      (10 * SECOND) /* on a machine that is busy */
 
 struct scanner {
-	int epoll;
-	int timer;
-	int sock;   /* or -1: there is no process */
-	bool alone; /* the process is for one file */
-	pid_t pid;
+	struct child child;
+	bool alone;    /* the process is for one file */
 	int64_t used;  /* of a CPU, when the file was submitted */
 	int64_t since; /* then */
 };
@@ -133,62 +126,26 @@ cpu_time(const struct scanner *scanner)
 {
 	clockid_t id;
 
-	return clock_getcpuclockid(scanner->pid, &id) == 0 ? clock_read(id) : 0;
-}
-
-static void
-set_timer(const struct scanner *scanner, int64_t after)
-{
-	const struct itimerspec when = {
-		.it_value.tv_sec = after / SECOND,
-		.it_value.tv_nsec = after % SECOND,
-	};
-
-	timerfd_settime(scanner->timer, 0, &when, NULL);
+	return clock_getcpuclockid(scanner->child.pid, &id) == 0
+		   ? clock_read(id)
+		   : 0;
 }
 
 struct scanner *
 scanner_open(void)
 {
 	struct scanner *scanner = calloc(1, sizeof(*scanner));
-	struct epoll_event event = { .events = EPOLLIN };
 
-	if (scanner == NULL)
-		return NULL;
-	scanner->sock = -1;
-	scanner->epoll = epoll_create1(EPOLL_CLOEXEC);
-	scanner->timer =
-	    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (scanner->epoll >= 0 && scanner->timer >= 0 &&
-	    epoll_ctl(scanner->epoll, EPOLL_CTL_ADD, scanner->timer, &event) ==
-		0)
+	if (scanner != NULL && child_open(&scanner->child))
 		return scanner;
-	scanner_close(scanner);
+	free(scanner);
 	return NULL;
 }
 
 int
 scanner_fd(const struct scanner *scanner)
 {
-	return scanner->epoll;
-}
-
-static void
-start(struct scanner *scanner)
-{
-	pid_t parent = getpid();
-
-	scanner->sock = child_start(&scanner->pid, be_scanner, &parent);
-	if (scanner->sock >= 0)
-		fcntl(scanner->sock, F_SETFL, O_NONBLOCK);
-}
-
-static void
-stop(struct scanner *scanner)
-{
-	if (scanner->sock >= 0)
-		child_stop(scanner->pid, scanner->sock);
-	scanner->sock = -1;
+	return scanner->child.epoll;
 }
 
 /* Nothing has been said that was not asked for. */
@@ -201,33 +158,28 @@ is_silent(int sock)
 	       errno == EAGAIN;
 }
 
-/* Without a process, the timer makes scanner_take() say that at once. */
 void
 scanner_submit(struct scanner *scanner, int fd, bool alone)
 {
-	if (scanner->sock >= 0 && (alone || !is_silent(scanner->sock)))
-		stop(scanner);
+	struct child *child = &scanner->child;
+	pid_t parent = getpid();
+
+	if (child->sock >= 0 && (alone || !is_silent(child->sock)))
+		child_stop(child);
 	scanner->alone = alone;
-	if (scanner->sock < 0)
-		start(scanner);
-	if (scanner->sock >= 0 && !child_send(scanner->sock, "", 1, fd))
-		stop(scanner);
-	if (scanner->sock < 0) {
-		set_timer(scanner, 1);
-		return;
-	}
-	child_listen(scanner->epoll, scanner->sock, true);
+	if (child->sock < 0)
+		child_start(child, be_scanner, &parent);
 	scanner->since = clock_read(CLOCK_MONOTONIC);
 	scanner->used = cpu_time(scanner);
-	set_timer(scanner, WORK_MAX);
+	child_ask(child, "", 1, fd, WORK_MAX);
 }
 
 static enum scanner_answer
 give_up(struct scanner *scanner, struct scan_result *result,
 	enum scanner_answer answer, const char *why)
 {
-	stop(scanner);
-	set_timer(scanner, 0);
+	child_stop(&scanner->child);
+	child_rest(&scanner->child);
 	memset(result, 0, sizeof(*result));
 	snprintf(result->why, sizeof(result->why), "%s", why);
 	return answer;
@@ -243,31 +195,28 @@ is_too_long(const struct scanner *scanner)
 enum scanner_answer
 scanner_take(struct scanner *scanner, struct scan_result *result)
 {
-	uint64_t expired;
+	struct child *child = &scanner->child;
 	ssize_t size;
 
-	if (scanner->sock < 0)
+	if (child->sock < 0)
 		return give_up(scanner, result, SCANNER_ABSENT,
 			       "no process for the scan");
-	size = recv(scanner->sock, result, sizeof(*result),
-		    MSG_DONTWAIT | MSG_TRUNC);
+	size = recv(child->sock, result, sizeof(*result), MSG_TRUNC);
 	if (size == sizeof(*result) && scanner_valid(result)) {
-		set_timer(scanner, 0);
+		child_rest(child);
 		if (scanner->alone)
-			stop(scanner);
-		else
-			child_listen(scanner->epoll, scanner->sock, false);
+			child_stop(child);
 		return SCANNER_DONE;
 	}
 	if (size >= 0 || (errno != EAGAIN && errno != EINTR))
 		return give_up(scanner, result, SCANNER_FAILED,
 			       "the scan of it failed");
-	if (read(scanner->timer, &expired, sizeof(expired)) < 0)
+	if (!child_is_late(child))
 		return SCANNER_NOT_YET;
 	if (is_too_long(scanner))
 		return give_up(scanner, result, SCANNER_FAILED,
 			       "the scan of it takes too long");
-	set_timer(scanner, WORK_MAX);
+	child_set_time(child, WORK_MAX);
 	return SCANNER_NOT_YET;
 }
 
@@ -307,7 +256,6 @@ scanner_close(struct scanner *scanner)
 {
 	if (scanner == NULL)
 		return;
-	stop(scanner);
-	ebpftls_control_close((int[]){ scanner->epoll, scanner->timer }, 2);
+	child_close(&scanner->child);
 	free(scanner);
 }

@@ -461,7 +461,7 @@ attach_aside(const struct order *order)
 		return -EAGAIN;
 	}
 	link = await_link(pair[0]);
-	child_stop(pid, pair[0]);
+	child_kill(pid, pair[0]);
 	return link;
 }
 
