@@ -5,6 +5,7 @@
 #include "capture.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -189,6 +190,73 @@ load(struct capture *capture, const struct capture_options *options,
 	return error == 0 ? fill_slots(capture) : error;
 }
 
+/* By the descriptor, as only CAP_SYS_ADMIN may ask for types by their number.
+ */
+static struct btf *
+read_types(int fd)
+{
+	struct bpf_btf_info info = { .btf = 0 };
+	__u32 length = sizeof(info), size;
+	struct btf *btf = NULL;
+	void *bytes;
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &length) != 0)
+		return NULL;
+	size = info.btf_size;
+	bytes = malloc(size);
+	memset(&info, 0, sizeof(info));
+	info.btf = (uintptr_t)bytes;
+	info.btf_size = size;
+	if (bytes != NULL && bpf_obj_get_info_by_fd(fd, &info, &length) == 0)
+		btf = btf__new(bytes, size);
+	free(bytes);
+	return btf;
+}
+
+/* Whether these types say what the verifier may look at by itself. */
+static bool
+has_functions(int fd)
+{
+	struct btf *btf = read_types(fd);
+	const struct btf_type *type;
+	bool found = false;
+	__u32 id = 1;
+
+	while (btf != NULL && !found &&
+	       (type = btf__type_by_id(btf, id++)) != NULL)
+		found = btf_is_func(type) && btf_vlen(type) == BTF_FUNC_GLOBAL;
+	btf__free(btf);
+	return found;
+}
+
+/*
+ * When there is no room for types, libbpf does without them, or parts of them.
+ * But then the verifier takes functions for parts of their callers, and is half
+ * a minute at it before it gives up.
+ */
+static int
+need_types(struct bpf_program *program, struct bpf_prog_load_opts *options,
+	   long cookie)
+{
+	(void)program;
+	(void)cookie;
+	return has_functions((int)options->prog_btf_fd) ? 0 : -ENOMEM;
+}
+
+static int
+watch_loading(void)
+{
+	LIBBPF_OPTS(libbpf_prog_handler_opts, options,
+		    .prog_prepare_load_fn = need_types);
+	static int handler;
+
+	if (handler <= 0)
+		handler =
+		    libbpf_register_prog_handler("tc", BPF_PROG_TYPE_SCHED_CLS,
+						 0, &options);
+	return handler > 0 ? 0 : handler;
+}
+
 int
 capture_load(struct capture *capture, const struct capture_options *options,
 	     struct failure *failure)
@@ -204,9 +272,13 @@ capture_load(struct capture *capture, const struct capture_options *options,
 		return fail(failure, EBPFTLS_REASON_OTHER,
 			    "cannot tell how many CPUs there may be");
 	capture->cpus = (uint32_t)cpus;
+	error = watch_loading();
+	if (error != 0)
+		return load_refused(failure, -error, PROGRAMS);
 	error = load(capture, options, conntrack);
 	/* older kernels have connections that no program can ask for */
-	capture->no_conntrack = error != 0 && error != -EPERM && conntrack;
+	capture->no_conntrack =
+	    error != 0 && error != -EPERM && error != -ENOMEM && conntrack;
 	if (capture->no_conntrack) {
 		capture_bpf__destroy(capture->skeleton);
 		capture->skeleton = NULL;
