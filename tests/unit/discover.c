@@ -97,6 +97,8 @@ struct watch {
 struct inventory {
 	const struct processes *processes;
 	size_t next;
+	int fd; /* readable until it is done */
+	bool ready;
 	struct inventory_missed missed;
 };
 
@@ -167,34 +169,56 @@ watch_close(struct watch *watch)
 }
 
 struct inventory *
-inventory_open(void)
+inventory_open(const char *proc)
 {
 	struct inventory *inventory = calloc(1, sizeof(*inventory));
 
-	inventory->processes = &before;
+	check(strcmp(proc, "/proc") == 0);
+	inventory->fd = eventfd(0, EFD_CLOEXEC);
 	return inventory;
 }
 
-struct inventory *
-inventory_of(uint32_t pid, int maps)
+int
+inventory_fd(const struct inventory *inventory)
 {
-	struct inventory *inventory = inventory_open();
+	return inventory->fd;
+}
 
+void
+inventory_all(struct inventory *inventory)
+{
+	inventory->processes = &before;
+	inventory->next = 0;
+	eventfd_write(inventory->fd, 1);
+}
+
+void
+inventory_one(struct inventory *inventory, uint32_t pid, int maps)
+{
 	check(pid == (uint32_t)getpid());
 	close(maps);
 	inventory->processes = &own;
-	return inventory;
+	inventory->next = 0;
+	eventfd_write(inventory->fd, 1);
 }
 
-bool
+/* Each by itself, and not at once. */
+enum inventory_step
 inventory_step(struct inventory *inventory,
 	       void (*found)(void *context, const struct mapping *mapping),
 	       void *context)
 {
-	if (inventory->next == inventory->processes->count)
-		return false;
+	inventory->ready = !inventory->ready;
+	if (!inventory->ready)
+		return INVENTORY_NOT_YET;
+	if (inventory->next == inventory->processes->count) {
+		eventfd_t count;
+
+		eventfd_read(inventory->fd, &count);
+		return INVENTORY_DONE;
+	}
 	found(context, &inventory->processes->list[inventory->next++]);
-	return true;
+	return INVENTORY_MORE;
 }
 
 const struct inventory_missed *
@@ -206,6 +230,8 @@ inventory_missed(const struct inventory *inventory)
 void
 inventory_close(struct inventory *inventory)
 {
+	if (inventory != NULL)
+		close(inventory->fd);
 	free(inventory);
 }
 

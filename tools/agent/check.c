@@ -12,6 +12,7 @@
 #include <linux/capability.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -211,6 +212,28 @@ ignore(void *context, const struct mapping *mapping)
 	(void)mapping;
 }
 
+/* Of how many processes it cannot be seen what they have mapped. */
+static uint32_t
+count_denied(void)
+{
+	struct inventory *inventory = inventory_open("/proc");
+	struct pollfd wait = { .events = POLLIN };
+	enum inventory_step step;
+	uint32_t denied;
+
+	if (inventory == NULL)
+		return 0;
+	inventory_all(inventory);
+	wait.fd = inventory_fd(inventory);
+	while ((step = inventory_step(inventory, ignore, NULL)) !=
+	       INVENTORY_DONE)
+		if (step == INVENTORY_NOT_YET)
+			poll(&wait, 1, -1);
+	denied = inventory_missed(inventory)->never;
+	inventory_close(inventory);
+	return denied;
+}
+
 /* Whose code is looked for. */
 static void
 check_view(int sock)
@@ -218,13 +241,9 @@ check_view(int sock)
 	static const struct failure_capability trace = {
 		"CAP_SYS_PTRACE", 1ULL << CAP_SYS_PTRACE
 	};
-	struct inventory *inventory = inventory_open();
 	struct failure failure;
-	uint32_t denied = 0;
+	uint32_t denied = count_denied();
 
-	while (inventory != NULL && inventory_step(inventory, ignore, NULL))
-		denied = inventory_missed(inventory)->never;
-	inventory_close(inventory);
 	if (denied > 0) {
 		fail(&failure, EBPFTLS_REASON_NO_PERMISSION,
 		     "what %u process%s mapped cannot be read: secrets are "

@@ -100,8 +100,8 @@ struct discover {
 	struct cache *cache;
 	struct files *files;
 	struct suspects *suspects;
-	struct inventory *reading; /* the maps of one of these, or NULL */
-	uint32_t reading_pid;
+	struct inventory *one; /* of these */
+	uint32_t reading;      /* or 0 */
 	int epoll;
 	int more;  /* eventfd: there is more to do at once */
 	int timer; /* for the next look at all */
@@ -114,7 +114,7 @@ struct discover {
 	size_t hung_next;
 
 	/* what is still to be gone through: NULL when it has been */
-	struct inventory *inventory;
+	struct inventory *all;
 	struct libraries *libraries;
 	size_t known; /* paths of the cache */
 	int64_t start;
@@ -224,6 +224,24 @@ calm_down(struct discover *discover)
 	discover->pause = PAUSE_MIN;
 }
 
+static bool
+listen_to(const struct discover *discover, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	return epoll_ctl(discover->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+static bool
+open_all_maps(struct discover *discover)
+{
+	discover->all = inventory_open("/proc");
+	if (discover->all == NULL)
+		return false;
+	inventory_all(discover->all);
+	return listen_to(discover, inventory_fd(discover->all));
+}
+
 /* False if it is not yet time. */
 static bool
 start_look(struct discover *discover)
@@ -234,8 +252,7 @@ start_look(struct discover *discover)
 	discover->next_look = now() + discover->pause;
 	if (discover->pause < PAUSE_MAX)
 		discover->pause *= 2;
-	discover->inventory = inventory_open();
-	if (discover->inventory == NULL) {
+	if (!open_all_maps(discover)) {
 		look_again(discover);
 		return false;
 	}
@@ -247,8 +264,7 @@ start_look(struct discover *discover)
 static void
 end_look(struct discover *discover)
 {
-	const struct inventory_missed *missed =
-	    inventory_missed(discover->inventory);
+	const struct inventory_missed *missed = inventory_missed(discover->all);
 
 	if (missed->later > 0)
 		look_again(discover);
@@ -259,8 +275,8 @@ end_look(struct discover *discover)
 			     missed->never);
 		discover->told_never = true;
 	}
-	inventory_close(discover->inventory);
-	discover->inventory = NULL;
+	inventory_close(discover->all);
+	discover->all = NULL;
 }
 
 /* --- a file -----------------------------------------------------------------
@@ -726,13 +742,14 @@ is_barren(const struct discover *discover, const char *path)
 }
 
 /*
- * Goes on with what is to be gone through. False when that is at its end.
+ * Goes on with what is to be gone through. False if there is nothing just now.
  * Mappings come before libraries: what runs may shake hands at any moment, and
  * with a cold disk all libraries take longer than anybody waits.
  */
 static bool
 find_more(struct discover *discover)
 {
+	enum inventory_step step;
 	char path[PATH_MAX];
 	const char *known;
 
@@ -742,9 +759,10 @@ find_more(struct discover *discover)
 		found_path(discover, known, false);
 		return true;
 	}
-	if (discover->inventory != NULL) {
-		if (inventory_step(discover->inventory, found_before, discover))
-			return true;
+	if (discover->all != NULL) {
+		step = inventory_step(discover->all, found_before, discover);
+		if (step != INVENTORY_DONE)
+			return step == INVENTORY_MORE;
 		end_look(discover);
 	}
 	if (discover->libraries != NULL) {
@@ -763,22 +781,28 @@ find_more(struct discover *discover)
 static bool
 read_suspect(struct discover *discover)
 {
+	struct suspects *suspects = discover->suspects;
+	uint32_t pid = discover->reading;
+	enum inventory_step step;
 	int maps;
 
-	if (discover->reading == NULL) {
-		maps =
-		    suspects_next(discover->suspects, &discover->reading_pid);
+	if (pid == 0) {
+		maps = suspects_next(suspects, &pid);
 		if (maps < 0)
 			return false;
-		discover->reading = inventory_of(discover->reading_pid, maps);
-	}
-	/* without memory for it, it has no code that is seen */
-	if (discover->reading != NULL &&
-	    inventory_step(discover->reading, found_now, discover))
+		inventory_one(discover->one, pid, maps);
+		discover->reading = pid;
 		return true;
-	suspects_read(discover->suspects, discover->reading_pid);
-	inventory_close(discover->reading);
-	discover->reading = NULL;
+	}
+	step = inventory_step(discover->one, found_now, discover);
+	if (step != INVENTORY_DONE)
+		return step == INVENTORY_MORE;
+	/* what could not be read may have anything */
+	if (inventory_missed(discover->one)->later > 0)
+		suspects_saw(suspects, pid, suspects_expect(suspects, pid),
+			     SIGHT_UNCLEAR);
+	suspects_read(suspects, pid);
+	discover->reading = 0;
 	return true;
 }
 
@@ -820,7 +844,7 @@ advance(struct discover *discover, struct lane *lane)
 static bool
 is_idle(const struct discover *discover)
 {
-	return discover->initial.first == NULL &&
+	return discover->all == NULL && discover->initial.first == NULL &&
 	       discover->desks[DESK_INITIAL].count == 0;
 }
 
@@ -941,14 +965,6 @@ discover_answer(struct discover *discover, struct ebpftls_hooked *answer)
  * ------------------------------------------------------------ */
 
 static bool
-listen_to(const struct discover *discover, int fd)
-{
-	struct epoll_event event = { .events = EPOLLIN };
-
-	return epoll_ctl(discover->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-static bool
 open_desks(struct discover *discover)
 {
 	for (size_t i = 0; i < DESKS; i++) {
@@ -969,7 +985,7 @@ open_all(struct discover *discover)
 	return (discover->files = files_open()) != NULL &&
 	       (discover->suspects = suspects_open("/proc")) != NULL &&
 	       (discover->cache = cache_open()) != NULL &&
-	       (discover->inventory = inventory_open()) != NULL &&
+	       (discover->one = inventory_open("/proc")) != NULL &&
 	       (discover->libraries = libraries_open()) != NULL &&
 	       (discover->epoll = epoll_create1(EPOLL_CLOEXEC)) >= 0 &&
 	       (discover->more = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0 &&
@@ -977,7 +993,8 @@ open_all(struct discover *discover)
 						 TFD_CLOEXEC | TFD_NONBLOCK)) >=
 		   0 &&
 	       (discover->opener = opener_open(discover->cache)) != NULL &&
-	       open_desks(discover) &&
+	       open_desks(discover) && open_all_maps(discover) &&
+	       listen_to(discover, inventory_fd(discover->one)) &&
 	       listen_to(discover, watch_fd(discover->watch)) &&
 	       listen_to(discover, discover->timer) &&
 	       listen_to(discover, discover->more);
@@ -1021,8 +1038,8 @@ discover_close(struct discover *discover)
 	opener_close(discover->opener);
 	for (size_t i = 0; i < DESKS; i++)
 		desk_close(&discover->desks[i]);
-	inventory_close(discover->inventory);
-	inventory_close(discover->reading);
+	inventory_close(discover->all);
+	inventory_close(discover->one);
 	libraries_close(discover->libraries);
 	suspects_close(discover->suspects);
 	lane_close(&discover->urgent);

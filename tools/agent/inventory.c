@@ -1,141 +1,378 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Walks over /proc/PID/maps in pieces: one process may have a million
- * mappings, and nobody is to wait for that.
+ * The process that walks over /proc/PID/maps, and its keeper. One process may
+ * have a million mappings, and nobody is to wait for that; or it may keep its
+ * memory locked, and with it everybody who reads its maps, for as long as it
+ * likes. Then the reader is killed, and another one goes on behind that one.
  */
 #define _GNU_SOURCE
 
 #include "inventory.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#define PIECE	  65536	    /* a line has less than five times PATH_MAX */
+#include "child.h"
+#include "privileges.h"
+
+#define NAME	  "ebpftls-maps"
+#define PIECE	  32768	    /* a line has less than five times PATH_MAX */
 #define LINES_MAX (4 << 20) /* who maps on ahead of the reader has no last */
+#define LINES_BIT (1 << 16) /* after so many it is still going on */
+#define PATIENCE  INT64_C(1000000000) /* nanoseconds for a piece */
 
 struct inventory {
-	DIR *proc; /* NULL: there is only this process */
-	uint32_t pid;
-	int maps;    /* of that process, or -1: ask for the next */
-	size_t used; /* of a line that is not complete */
-	uint32_t lines;
+	const char *proc;
+	struct child child;
+	bool all;
+	bool done;
+	uint32_t pid; /* whose maps come next */
 	struct inventory_missed missed;
-	char piece[PIECE + 1];
 };
 
+struct question {
+	uint32_t pid; /* of one process, whose maps come along; 0: of all */
+	uint32_t after;
+};
+
+/* Of one process, and then it goes on with the next. */
+struct answer {
+	uint32_t pid;
+	uint32_t next;
+	struct inventory_missed missed;
+	bool last;
+	char lines[PIECE]; /* of maps, each with its end */
+};
+
+/* --- the process ---------------------------------------------------------- */
+
+/* What is being put together. */
+struct walk {
+	struct answer answer;
+	size_t size;  /* of the lines in it */
+	bool hung_up; /* nobody wants them any more */
+};
+
+static void
+answer(struct walk *walk, uint32_t next, bool last)
+{
+	size_t size = offsetof(struct answer, lines) + walk->size;
+
+	walk->answer.next = next;
+	walk->answer.last = last;
+	walk->hung_up |= !child_send(0, &walk->answer, size, -1);
+	walk->size = 0;
+	memset(&walk->answer.missed, 0, sizeof(walk->answer.missed));
+}
+
+/* Processes end while one looks. */
+static void
+miss(struct walk *walk)
+{
+	if (errno == EACCES || errno == EPERM)
+		walk->answer.missed.never++;
+	else if (errno != ENOENT && errno != ESRCH)
+		walk->answer.missed.later++;
+}
+
+static void
+take_line(struct walk *walk, const char *line, size_t size)
+{
+	struct mapping mapping;
+
+	if (!mapping_parse(line, &mapping))
+		return;
+	if (size > PIECE - walk->size)
+		answer(walk, walk->answer.pid, false);
+	memcpy(walk->answer.lines + walk->size, line, size);
+	walk->size += size;
+}
+
+/* Returns how many there were, and leaves the rest of a last one. */
+static size_t
+take_lines(struct walk *walk, char *piece, size_t *used)
+{
+	char *line = piece, *end;
+	size_t count = 0;
+
+	while ((end = strchr(line, '\n')) != NULL) {
+		*end = '\0';
+		take_line(walk, line, (size_t)(end + 1 - line));
+		line = end + 1;
+		count++;
+	}
+	*used = strlen(line);
+	if (*used == PIECE)
+		*used = 0;
+	memmove(piece, line, *used);
+	return count;
+}
+
+static void
+read_maps(struct walk *walk, uint32_t pid, int maps)
+{
+	static char piece[PIECE + 1];
+	size_t used = 0, lines = 0, told = 0;
+	ssize_t got;
+
+	walk->answer.pid = pid;
+	while (!walk->hung_up &&
+	       (got = read(maps, piece + used, PIECE - used)) != 0) {
+		if (got < 0) {
+			miss(walk);
+			break;
+		}
+		if (lines > LINES_MAX) {
+			walk->answer.missed.never++;
+			break;
+		}
+		piece[used + (size_t)got] = '\0';
+		lines += take_lines(walk, piece, &used);
+		if (lines - told > LINES_BIT) {
+			answer(walk, pid, false);
+			told = lines;
+		}
+	}
+	close(maps);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	const uint32_t *one = a, *other = b;
+
+	return (*one > *other) - (*one < *other);
+}
+
+/* The numbers of all processes after one, in their order, and 0. */
+static uint32_t *
+list_processes(DIR *folder, uint32_t after)
+{
+	size_t count = 0, room = 64;
+	uint32_t *list = malloc(room * sizeof(*list)), *larger;
+	const struct dirent *entry;
+
+	while (list != NULL && (entry = readdir(folder)) != NULL) {
+		/* 0 if it is none */
+		list[count] = (uint32_t)strtoul(entry->d_name, NULL, 10);
+		if (list[count] <= after)
+			continue;
+		if (++count < room)
+			continue;
+		room *= 2;
+		larger = realloc(list, room * sizeof(*list));
+		if (larger == NULL)
+			free(list);
+		list = larger;
+	}
+	if (list == NULL)
+		return NULL;
+	qsort(list, count, sizeof(*list), compare);
+	list[count] = 0;
+	return list;
+}
+
+/* The answer before tells whom it goes on with, and so may hang at. */
+static void
+read_processes(struct walk *walk, int folder, const uint32_t *pids)
+{
+	char name[32];
+	int maps;
+
+	for (; *pids != 0 && !walk->hung_up; pids++) {
+		answer(walk, *pids, false);
+		snprintf(name, sizeof(name), "%u/maps", *pids);
+		maps = openat(folder, name, O_RDONLY | O_CLOEXEC);
+		if (maps >= 0)
+			read_maps(walk, *pids, maps);
+		else
+			miss(walk);
+	}
+}
+
+static void
+read_all(struct walk *walk, const char *proc, uint32_t after)
+{
+	DIR *folder = opendir(proc);
+	uint32_t *pids = folder != NULL ? list_processes(folder, after) : NULL;
+
+	if (pids != NULL)
+		read_processes(walk, dirfd(folder), pids);
+	else
+		walk->answer.missed.later++;
+	free(pids);
+	if (folder != NULL)
+		closedir(folder);
+}
+
+static const int allowed[] = {
+	SYS_read,  SYS_openat,	   SYS_getdents64,   SYS_close,
+	SYS_fstat, SYS_newfstatat, SYS_recvmsg,	     SYS_sendmsg,
+	SYS_mmap,  SYS_munmap,	   SYS_mremap,	     SYS_brk,
+	SYS_futex, SYS_getrandom,  SYS_rt_sigreturn, SYS_exit_group,
+};
+
+static void
+be_reader(void *context, uint64_t kept)
+{
+	static struct walk walk;
+	struct question question;
+	int maps;
+
+	(void)kept;
+	prctl(PR_SET_NAME, NAME, 0, 0, 0);
+	if (privileges_keep(PRIVILEGE(CAP_SYS_PTRACE)) != 0 ||
+	    privileges_allow(allowed, sizeof(allowed) / sizeof(allowed[0])) !=
+		0)
+		return;
+	while (!walk.hung_up && child_receive(0, &question, sizeof(question),
+					      &maps) == sizeof(question)) {
+		if (question.pid == 0)
+			read_all(&walk, context, question.after);
+		else if (maps >= 0)
+			read_maps(&walk, question.pid, maps);
+		else
+			walk.answer.missed.later++;
+		answer(&walk, 0, true);
+	}
+}
+
+/* --- its keeper ------------------------------------------------------------
+ */
+
 struct inventory *
-inventory_open(void)
+inventory_open(const char *proc)
 {
 	struct inventory *inventory = calloc(1, sizeof(*inventory));
 
 	if (inventory == NULL)
 		return NULL;
-	inventory->maps = -1;
-	inventory->proc = opendir("/proc");
-	if (inventory->proc != NULL)
+	inventory->proc = proc;
+	inventory->done = true;
+	if (child_open(&inventory->child))
 		return inventory;
 	free(inventory);
 	return NULL;
 }
 
-struct inventory *
-inventory_of(uint32_t pid, int maps)
+int
+inventory_fd(const struct inventory *inventory)
 {
-	struct inventory *inventory = calloc(1, sizeof(*inventory));
+	return inventory->child.epoll;
+}
 
-	if (inventory == NULL) {
-		close(maps);
-		return NULL;
-	}
+static void
+ask(struct inventory *inventory, const struct question *question, int maps)
+{
+	struct child *child = &inventory->child;
+
+	if (child->sock < 0)
+		child_start(child, be_reader,
+			    (void *)(uintptr_t)inventory->proc);
+	child_ask(child, question, sizeof(*question), maps, PATIENCE);
+}
+
+static void
+begin(struct inventory *inventory, bool all, uint32_t pid)
+{
+	inventory->all = all;
+	inventory->done = false;
 	inventory->pid = pid;
-	inventory->maps = maps;
-	return inventory;
+	memset(&inventory->missed, 0, sizeof(inventory->missed));
 }
 
-/* Processes end while one looks. */
+void
+inventory_all(struct inventory *inventory)
+{
+	begin(inventory, true, 0);
+	ask(inventory, &(struct question){ 0, 0 }, -1);
+}
+
+void
+inventory_one(struct inventory *inventory, uint32_t pid, int maps)
+{
+	begin(inventory, false, pid);
+	ask(inventory, &(struct question){ pid, 0 }, maps);
+	close(maps);
+}
+
 static void
-miss(struct inventory *inventory)
+end(struct inventory *inventory)
 {
-	if (errno == EACCES || errno == EPERM)
-		inventory->missed.never++;
-	else if (errno != ENOENT && errno != ESRCH)
-		inventory->missed.later++;
+	child_rest(&inventory->child);
+	inventory->done = true;
 }
 
-/* False after the last process. */
-static bool
-next_process(struct inventory *inventory)
+/* Without a reader, or with one that hangs: what comes after the process. */
+static enum inventory_step
+go_on(struct inventory *inventory)
 {
-	struct dirent *entry = readdir(inventory->proc);
-	char name[sizeof(entry->d_name) + 16];
+	const struct question question = { 0, inventory->pid };
 
-	if (entry == NULL)
-		return false;
-	if (!isdigit((unsigned char)entry->d_name[0]))
-		return true;
-	snprintf(name, sizeof(name), "/proc/%s/maps", entry->d_name);
-	inventory->pid = (uint32_t)strtoul(entry->d_name, NULL, 10);
-	inventory->used = 0;
-	inventory->lines = 0;
-	inventory->maps = open(name, O_RDONLY | O_CLOEXEC);
-	if (inventory->maps < 0)
-		miss(inventory);
-	return true;
+	child_stop(&inventory->child);
+	inventory->missed.later++;
+	if (!inventory->all || inventory->pid == 0) {
+		end(inventory);
+		return INVENTORY_DONE;
+	}
+	/* so nothing is asked for twice if there is no reader now, either */
+	inventory->pid = 0;
+	ask(inventory, &question, -1);
+	return INVENTORY_MORE;
 }
 
-/* What is there of a last line moves to the front. */
 static void
-take_lines(struct inventory *inventory,
-	   void (*found)(void *context, const struct mapping *mapping),
-	   void *context)
+take(struct inventory *inventory, struct answer *answer, size_t size,
+     void (*found)(void *context, const struct mapping *mapping), void *context)
 {
-	char *line = inventory->piece, *end;
+	char *line = answer->lines, *past = (char *)answer + size, *end;
 	struct mapping mapping;
 
-	while ((end = strchr(line, '\n')) != NULL) {
-		*end = '\0';
+	inventory->pid = answer->next;
+	inventory->missed.later += answer->missed.later;
+	inventory->missed.never += answer->missed.never;
+	while ((end = memchr(line, '\0', (size_t)(past - line))) != NULL) {
 		if (mapping_parse(line, &mapping)) {
-			mapping.pid = inventory->pid;
+			mapping.pid = answer->pid;
 			found(context, &mapping);
 		}
 		line = end + 1;
-		inventory->lines++;
 	}
-	inventory->used = strlen(line);
-	if (inventory->used == PIECE)
-		inventory->used = 0;
-	memmove(inventory->piece, line, inventory->used);
 }
 
-bool
+enum inventory_step
 inventory_step(struct inventory *inventory,
 	       void (*found)(void *context, const struct mapping *mapping),
 	       void *context)
 {
-	ssize_t got;
+	static struct answer answer;
+	struct child *child = &inventory->child;
+	ssize_t size;
 
-	if (inventory->maps < 0)
-		return inventory->proc != NULL && next_process(inventory);
-	got = read(inventory->maps, inventory->piece + inventory->used,
-		   PIECE - inventory->used);
-	if (got <= 0 || inventory->lines > LINES_MAX) {
-		if (got < 0)
-			miss(inventory);
-		else if (got > 0)
-			inventory->missed.never++;
-		close(inventory->maps);
-		inventory->maps = -1;
-		return true;
-	}
-	inventory->piece[inventory->used + (size_t)got] = '\0';
-	take_lines(inventory, found, context);
-	return true;
+	if (inventory->done)
+		return INVENTORY_DONE;
+	if (child->sock < 0)
+		return go_on(inventory);
+	size = recv(child->sock, &answer, sizeof(answer), 0);
+	if (size < 0 && errno == EAGAIN && !child_is_late(child))
+		return INVENTORY_NOT_YET;
+	if (size < (ssize_t)offsetof(struct answer, lines))
+		return go_on(inventory);
+	take(inventory, &answer, (size_t)size, found, context);
+	if (answer.last)
+		end(inventory);
+	else
+		child_set_time(child, PATIENCE);
+	return answer.last ? INVENTORY_DONE : INVENTORY_MORE;
 }
 
 const struct inventory_missed *
@@ -149,9 +386,6 @@ inventory_close(struct inventory *inventory)
 {
 	if (inventory == NULL)
 		return;
-	if (inventory->maps >= 0)
-		close(inventory->maps);
-	if (inventory->proc != NULL)
-		closedir(inventory->proc);
+	child_close(&inventory->child);
 	free(inventory);
 }

@@ -15,23 +15,34 @@ struct inventory_missed {
 	uint32_t never; /* this is not allowed, or finds no end */
 };
 
-/* Of all processes. NULL when there is no /proc, or no room for it. */
-struct inventory *inventory_open(void);
+enum inventory_step {
+	INVENTORY_DONE,
+	INVENTORY_MORE,	   /* perhaps at once */
+	INVENTORY_NOT_YET, /* wait for the descriptor */
+};
 
-/*
- * Of one, whose open /proc/PID/maps this is: that is closed at the end, or
- * here if there is no room, and then NULL is returned.
- */
-struct inventory *inventory_of(uint32_t pid, int maps);
+/* NULL when there is no room for it. `proc`: where /proc is. */
+struct inventory *inventory_open(const char *proc);
+
+/* Wait for this to be readable when there is more to come. */
+int inventory_fd(const struct inventory *inventory);
+
+/* Begins with all processes. */
+void inventory_all(struct inventory *inventory);
+
+/* Begins with one, whose open /proc/PID/maps this is: that is closed. */
+void inventory_one(struct inventory *inventory, uint32_t pid, int maps);
 
 /*
  * Goes on a bit, and calls `found` for each mapping; its path is gone after
- * that. False when there is nothing more.
+ * that.
  */
-bool inventory_step(struct inventory *inventory,
-		    void (*found)(void *context, const struct mapping *mapping),
-		    void *context);
+enum inventory_step inventory_step(struct inventory *inventory,
+				   void (*found)(void *context,
+						 const struct mapping *mapping),
+				   void *context);
 
+/* Since it began. */
 const struct inventory_missed *
 inventory_missed(const struct inventory *inventory);
 
