@@ -452,6 +452,28 @@ work_until_settled(struct discover *discover)
 		discover_work(discover);
 }
 
+/* More would come, but there are files enough to wait for. */
+static void
+sleeps_while_it_scans(void)
+{
+	static const char *const names[] = { "a", "b", "c", "d" };
+	struct discover *discover = begin();
+	struct pollfd wait = { discover_fd(discover), POLLIN, 0 };
+	unsigned int count = 0;
+
+	for (size_t i = 0; i < MOST; i++) {
+		make(names[i], "slow", 4096);
+		map(&before, names[i]);
+	}
+	while (!is_hooked("b") && poll(&wait, 1, WAIT) > 0) {
+		discover_work(discover);
+		count++;
+	}
+	check(is_hooked("b") && count < 50);
+	work_until(discover, "d", true);
+	end(discover);
+}
+
 static void
 hooks_what_is_mapped(void)
 {
@@ -814,6 +836,7 @@ main(void)
 {
 	static const struct check_case cases[] = {
 		{ "hooks what is mapped", hooks_what_is_mapped },
+		{ "while it scans", sleeps_while_it_scans },
 		{ "small files before large ones", small_before_large },
 		{ "large libraries later", does_not_wait_for_large_libraries },
 		{ "a look before those", looks_again_before_them },

@@ -20,6 +20,15 @@ static char folder[] = "/tmp/ebpftls-unit.XXXXXX";
 /* What was found: by the last digit of the pid. */
 static unsigned int seen[10];
 
+static int
+folder_of(unsigned int pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/%u", folder, pid);
+	return open(path, O_PATH | O_CLOEXEC);
+}
+
 static const char *
 maps_of(unsigned int pid)
 {
@@ -143,9 +152,6 @@ takes_all(void)
 	finish(inventory);
 	check(seen[1] == 1 && seen[2] == MANY && seen[3] == 2);
 	check(missed(inventory, 0, 0));
-	/* who reads that has CAP_SYS_PTRACE, and few system calls */
-	check((status_of(find_reader(), "CapPrm:\t") & ~0x80000UL) == 0);
-	check(status_of(find_reader(), "Seccomp:\t") == 2);
 	/* and again */
 	inventory_all(inventory);
 	finish(inventory);
@@ -189,7 +195,8 @@ leaves_who_hangs(void)
 	seconds = finish(inventory);
 	check(seen[1] == 1 && seen[3] == 1);
 	check(missed(inventory, 2, 0));
-	check(seconds >= 2);
+	/* and the second is not waited for as long as the first */
+	check(seconds > 0.5 && seconds < 2);
 	inventory_close(inventory);
 	check(has_no_child());
 	clean_up();
@@ -220,19 +227,20 @@ static void
 takes_one(void)
 {
 	struct inventory *inventory = open_proc();
-	int ends[2];
 
 	add_process(1, MANY);
-	inventory_one(inventory, 1, open(maps_of(1), O_RDONLY | O_CLOEXEC));
+	inventory_one(inventory, 1, folder_of(1));
 	finish(inventory);
 	check(seen[1] == MANY && missed(inventory, 0, 0));
+	/* who reads that has CAP_SYS_PTRACE, and few system calls */
+	check((status_of(find_reader(), "CapPrm:\t") & ~0x80000UL) == 0);
+	check(status_of(find_reader(), "Seccomp:\t") == 2);
 	/* one that hangs, and one after that */
-	check(pipe2(ends, O_CLOEXEC) == 0);
-	inventory_one(inventory, 2, ends[0]);
-	check(finish(inventory) >= 1);
+	check(mkfifo(maps_of(2), 0600) == 0);
+	inventory_one(inventory, 2, folder_of(2));
+	check(finish(inventory) >= 0.5);
 	check(missed(inventory, 1, 0));
-	close(ends[1]);
-	inventory_one(inventory, 1, open(maps_of(1), O_RDONLY | O_CLOEXEC));
+	inventory_one(inventory, 1, folder_of(1));
 	finish(inventory);
 	check(seen[1] == 2 * MANY && missed(inventory, 0, 0));
 	inventory_close(inventory);
@@ -243,14 +251,22 @@ takes_one(void)
 static void
 leaves_who_has_no_end(void)
 {
-	FILE *lines = popen("exec yes '1000-2000 r--p 0 00:00 0' 2>&-", "r");
-	struct inventory *inventory = inventory_open("/proc");
+	struct inventory *inventory = open_proc();
+	char command[128];
+	FILE *lines;
 
-	inventory_one(inventory, 7, fcntl(fileno(lines), F_DUPFD_CLOEXEC, 0));
+	check(mkfifo(maps_of(2), 0600) == 0);
+	snprintf(command, sizeof(command),
+		 "exec yes '1000-2000 r-xp 0 00:1b 7 /lib/2' >%s 2>&1",
+		 maps_of(2));
+	lines = popen(command, "re");
+	add_process(3, 1);
+	inventory_all(inventory);
 	finish(inventory);
-	check(missed(inventory, 0, 1));
+	check(seen[2] > MANY && seen[3] == 1 && missed(inventory, 0, 1));
 	inventory_close(inventory);
 	pclose(lines);
+	clean_up();
 }
 
 static void

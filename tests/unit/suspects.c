@@ -89,10 +89,10 @@ static void
 read_it(enum sight sight)
 {
 	uint32_t whose = 0, ticket;
-	int maps = suspects_next(suspects, &whose);
+	int folder = suspects_next(suspects, &whose);
 
-	check(maps >= 0 && whose == pid);
-	close(maps);
+	check(folder >= 0 && whose == pid);
+	close(folder);
 	ticket = suspects_expect(suspects, pid);
 	check(ticket != 0);
 	suspects_saw(suspects, pid, ticket, sight);
@@ -103,11 +103,11 @@ static bool
 is_to_be_read(void)
 {
 	uint32_t whose;
-	int maps = suspects_next(suspects, &whose);
+	int folder = suspects_next(suspects, &whose);
 
-	if (maps >= 0)
-		close(maps);
-	return maps >= 0;
+	if (folder >= 0)
+		close(folder);
+	return folder >= 0;
 }
 
 /* "No" is said when all is known, and not sooner. */
@@ -115,15 +115,15 @@ static void
 none(void)
 {
 	uint32_t first, second, whose;
-	int maps;
+	int folder;
 
 	begin();
 	check(suspects_expect(suspects, pid) == 0);
 	check(!is_to_be_read());
 	check(ask(7) && is_open());
-	maps = suspects_next(suspects, &whose);
-	check(maps >= 0 && whose == pid);
-	close(maps);
+	folder = suspects_next(suspects, &whose);
+	check(folder >= 0 && whose == pid);
+	close(folder);
 	first = suspects_expect(suspects, pid);
 	second = suspects_expect(suspects, pid);
 	suspects_saw(suspects, pid, first, SIGHT_PLAIN);
@@ -239,7 +239,7 @@ ended_process(void)
 {
 	struct stat st;
 	uint32_t whose;
-	int maps;
+	int folder;
 
 	if (stat("/proc/self/ns/pid", &st) != 0 || st.st_ino != 0xeffffffc) {
 		check_skip("not all processes are seen from here");
@@ -253,10 +253,10 @@ ended_process(void)
 	start = start_of(pid);
 	check(ask(1));
 	/* kernels differ in whether they can be opened */
-	maps = suspects_next(suspects, &whose);
-	if (maps >= 0) {
+	folder = suspects_next(suspects, &whose);
+	if (folder >= 0) {
 		check(whose == pid);
-		close(maps);
+		close(folder);
 		suspects_read(suspects, pid);
 	}
 	suspects_heard(suspects);
@@ -266,6 +266,35 @@ ended_process(void)
 	check(ask(2) && !is_to_be_read());
 	suspects_heard(suspects);
 	check(is_answer(EBPFTLS_HAS_ENDED, 2));
+	suspects_close(suspects);
+}
+
+/* However often one is asked about, the other's turn comes. */
+static void
+each_in_its_turn(void)
+{
+	uint32_t ids[] = { (uint32_t)getpid(), (uint32_t)getppid() };
+	uint32_t turns[2], whose;
+	int folder;
+
+	begin();
+	for (int i = 0; i < 2; i++) {
+		for (int j = 0; j < 2; j++) {
+			pid = ids[j];
+			start = start_of(pid);
+			ask((uint64_t)i + 1);
+		}
+		folder = suspects_next(suspects, &whose);
+		check(folder >= 0 && close(folder) == 0);
+		turns[i] = whose;
+		suspects_heard(suspects);
+		pid = whose;
+		start = start_of(pid);
+		suspects_read(suspects, pid);
+		check(is_answer(EBPFTLS_NOT_KNOWN, 1));
+		now += SECOND;
+	}
+	check(turns[0] != turns[1]);
 	suspects_close(suspects);
 }
 
@@ -301,6 +330,7 @@ main(void)
 		{ "records that were lost", records_lost },
 		{ "another process with that pid", another_process },
 		{ "a process that has ended", ended_process },
+		{ "each in its turn", each_in_its_turn },
 		{ "questions without room", no_room },
 		{ NULL, NULL },
 	};

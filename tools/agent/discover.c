@@ -113,10 +113,10 @@ struct discover {
 	struct hung hung[HUNG_MAX];
 	size_t hung_next;
 
-	/* what is still to be gone through: NULL when it has been */
 	struct inventory *all;
-	struct libraries *libraries;
-	size_t known; /* paths of the cache */
+	bool looking;		     /* at these */
+	struct libraries *libraries; /* NULL when they have been gone through */
+	size_t known;		     /* paths of the cache */
 	int64_t start;
 	bool settled;
 	bool saved; /* what was found up to now: the cache */
@@ -232,16 +232,6 @@ listen_to(const struct discover *discover, int fd)
 	return epoll_ctl(discover->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-static bool
-open_all_maps(struct discover *discover)
-{
-	discover->all = inventory_open("/proc");
-	if (discover->all == NULL)
-		return false;
-	inventory_all(discover->all);
-	return listen_to(discover, inventory_fd(discover->all));
-}
-
 /* False if it is not yet time. */
 static bool
 start_look(struct discover *discover)
@@ -252,10 +242,8 @@ start_look(struct discover *discover)
 	discover->next_look = now() + discover->pause;
 	if (discover->pause < PAUSE_MAX)
 		discover->pause *= 2;
-	if (!open_all_maps(discover)) {
-		look_again(discover);
-		return false;
-	}
+	inventory_all(discover->all);
+	discover->looking = true;
 	discover->look++;
 	files_forget_mappings(discover->files);
 	return true;
@@ -275,8 +263,7 @@ end_look(struct discover *discover)
 			     missed->never);
 		discover->told_never = true;
 	}
-	inventory_close(discover->all);
-	discover->all = NULL;
+	discover->looking = false;
 }
 
 /* --- a file -----------------------------------------------------------------
@@ -759,7 +746,7 @@ find_more(struct discover *discover)
 		found_path(discover, known, false);
 		return true;
 	}
-	if (discover->all != NULL) {
+	if (discover->looking) {
 		step = inventory_step(discover->all, found_before, discover);
 		if (step != INVENTORY_DONE)
 			return step == INVENTORY_MORE;
@@ -784,13 +771,14 @@ read_suspect(struct discover *discover)
 	struct suspects *suspects = discover->suspects;
 	uint32_t pid = discover->reading;
 	enum inventory_step step;
-	int maps;
+	const struct inventory_missed *missed = inventory_missed(discover->one);
+	int folder;
 
 	if (pid == 0) {
-		maps = suspects_next(suspects, &pid);
-		if (maps < 0)
+		folder = suspects_next(suspects, &pid);
+		if (folder < 0)
 			return false;
-		inventory_one(discover->one, pid, maps);
+		inventory_one(discover->one, pid, folder);
 		discover->reading = pid;
 		return true;
 	}
@@ -798,7 +786,7 @@ read_suspect(struct discover *discover)
 	if (step != INVENTORY_DONE)
 		return step == INVENTORY_MORE;
 	/* what could not be read may have anything */
-	if (inventory_missed(discover->one)->later > 0)
+	if (missed->later + missed->never > 0)
 		suspects_saw(suspects, pid, suspects_expect(suspects, pid),
 			     SIGHT_UNCLEAR);
 	suspects_read(suspects, pid);
@@ -844,7 +832,7 @@ advance(struct discover *discover, struct lane *lane)
 static bool
 is_idle(const struct discover *discover)
 {
-	return discover->all == NULL && discover->initial.first == NULL &&
+	return !discover->looking && discover->initial.first == NULL &&
 	       discover->desks[DESK_INITIAL].count == 0;
 }
 
@@ -907,6 +895,18 @@ step(struct discover *discover)
 	return is_idle(discover) && rest(discover);
 }
 
+/* Only while something is done with what comes: the rest may wait long. */
+static void
+hear_of_all(struct discover *discover)
+{
+	struct epoll_event event = {
+		.events = discover->initial.first == NULL ? EPOLLIN : 0,
+	};
+
+	epoll_ctl(discover->epoll, EPOLL_CTL_MOD, inventory_fd(discover->all),
+		  &event);
+}
+
 void
 discover_work(struct discover *discover)
 {
@@ -921,6 +921,7 @@ discover_work(struct discover *discover)
 	while (more && now() < end);
 	if (more)
 		eventfd_write(discover->more, 1);
+	hear_of_all(discover);
 }
 
 int
@@ -985,6 +986,7 @@ open_all(struct discover *discover)
 	return (discover->files = files_open()) != NULL &&
 	       (discover->suspects = suspects_open("/proc")) != NULL &&
 	       (discover->cache = cache_open()) != NULL &&
+	       (discover->all = inventory_open("/proc")) != NULL &&
 	       (discover->one = inventory_open("/proc")) != NULL &&
 	       (discover->libraries = libraries_open()) != NULL &&
 	       (discover->epoll = epoll_create1(EPOLL_CLOEXEC)) >= 0 &&
@@ -993,7 +995,8 @@ open_all(struct discover *discover)
 						 TFD_CLOEXEC | TFD_NONBLOCK)) >=
 		   0 &&
 	       (discover->opener = opener_open(discover->cache)) != NULL &&
-	       open_desks(discover) && open_all_maps(discover) &&
+	       open_desks(discover) &&
+	       listen_to(discover, inventory_fd(discover->all)) &&
 	       listen_to(discover, inventory_fd(discover->one)) &&
 	       listen_to(discover, watch_fd(discover->watch)) &&
 	       listen_to(discover, discover->timer) &&
@@ -1020,8 +1023,11 @@ discover_start(struct secrets *secrets, struct failure *failure)
 		discover->desks[i].last = &discover->desks[i].first;
 	/* first, so that nothing is missed between this and the inventory */
 	discover->watch = watch_start(failure);
-	if (discover->watch != NULL && open_all(discover))
+	if (discover->watch != NULL && open_all(discover)) {
+		inventory_all(discover->all);
+		discover->looking = true;
 		return discover;
+	}
 	if (discover->watch != NULL)
 		fail(failure, EBPFTLS_REASON_OTHER,
 		     "cannot look for TLS libraries: %s", strerror(errno));

@@ -19,28 +19,42 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "child.h"
+#include "clock.h"
 #include "privileges.h"
 
 #define NAME	  "ebpftls-maps"
-#define PIECE	  32768	    /* a line has less than five times PATH_MAX */
-#define LINES_MAX (4 << 20) /* who maps on ahead of the reader has no last */
-#define LINES_BIT (1 << 16) /* after so many it is still going on */
-#define PATIENCE  INT64_C(1000000000) /* nanoseconds for a piece */
+#define PIECE	  32768 /* a line has less than five times PATH_MAX */
+#define LINES_BIT 1024	/* after so many it is still going on */
+
+/*
+ * How long an answer may take, in nanoseconds. Each process that takes longer
+ * halves that for those to come, as there may be many, and each that does not
+ * adds a bit. A reader has the longest to begin with. And who maps on ahead of
+ * the reader has no last mapping.
+ */
+#define MILLISECOND  INT64_C(1000000)
+#define PATIENCE_MAX (1000 * MILLISECOND)
+#define PATIENCE_MIN (100 * MILLISECOND)
+#define PATIENCE_BIT (10 * MILLISECOND)
+#define PROCESS_MAX  (5000 * MILLISECOND)
 
 struct inventory {
 	const char *proc;
 	struct child child;
+	int64_t patience;
 	bool all;
 	bool done;
-	uint32_t pid; /* whose maps come next */
+	uint32_t pid;  /* whose maps come next */
+	int64_t since; /* they do */
 	struct inventory_missed missed;
 };
 
 struct question {
-	uint32_t pid; /* of one process, whose maps come along; 0: of all */
+	uint32_t pid; /* of one process, whose folder comes along; 0: of all */
 	uint32_t after;
 };
 
@@ -117,22 +131,26 @@ take_lines(struct walk *walk, char *piece, size_t *used)
 	return count;
 }
 
+/* The answer before tells that it goes on with this one, and may hang at it. */
 static void
-read_maps(struct walk *walk, uint32_t pid, int maps)
+read_maps(struct walk *walk, uint32_t pid, int folder, const char *name)
 {
 	static char piece[PIECE + 1];
 	size_t used = 0, lines = 0, told = 0;
 	ssize_t got;
+	int maps;
 
+	answer(walk, pid, false);
+	maps = openat(folder, name, O_RDONLY | O_CLOEXEC);
+	if (maps < 0) {
+		miss(walk);
+		return;
+	}
 	walk->answer.pid = pid;
 	while (!walk->hung_up &&
 	       (got = read(maps, piece + used, PIECE - used)) != 0) {
 		if (got < 0) {
 			miss(walk);
-			break;
-		}
-		if (lines > LINES_MAX) {
-			walk->answer.missed.never++;
 			break;
 		}
 		piece[used + (size_t)got] = '\0';
@@ -181,21 +199,14 @@ list_processes(DIR *folder, uint32_t after)
 	return list;
 }
 
-/* The answer before tells whom it goes on with, and so may hang at. */
 static void
 read_processes(struct walk *walk, int folder, const uint32_t *pids)
 {
 	char name[32];
-	int maps;
 
 	for (; *pids != 0 && !walk->hung_up; pids++) {
-		answer(walk, *pids, false);
 		snprintf(name, sizeof(name), "%u/maps", *pids);
-		maps = openat(folder, name, O_RDONLY | O_CLOEXEC);
-		if (maps >= 0)
-			read_maps(walk, *pids, maps);
-		else
-			miss(walk);
+		read_maps(walk, *pids, folder, name);
 	}
 }
 
@@ -226,7 +237,7 @@ be_reader(void *context, uint64_t kept)
 {
 	static struct walk walk;
 	struct question question;
-	int maps;
+	int folder;
 
 	(void)kept;
 	prctl(PR_SET_NAME, NAME, 0, 0, 0);
@@ -235,13 +246,15 @@ be_reader(void *context, uint64_t kept)
 		0)
 		return;
 	while (!walk.hung_up && child_receive(0, &question, sizeof(question),
-					      &maps) == sizeof(question)) {
+					      &folder) == sizeof(question)) {
 		if (question.pid == 0)
 			read_all(&walk, context, question.after);
-		else if (maps >= 0)
-			read_maps(&walk, question.pid, maps);
+		else if (folder >= 0)
+			read_maps(&walk, question.pid, folder, "maps");
 		else
 			walk.answer.missed.later++;
+		if (folder >= 0)
+			close(folder);
 		answer(&walk, 0, true);
 	}
 }
@@ -258,6 +271,7 @@ inventory_open(const char *proc)
 		return NULL;
 	inventory->proc = proc;
 	inventory->done = true;
+	inventory->patience = PATIENCE_MAX;
 	if (child_open(&inventory->child))
 		return inventory;
 	free(inventory);
@@ -271,14 +285,14 @@ inventory_fd(const struct inventory *inventory)
 }
 
 static void
-ask(struct inventory *inventory, const struct question *question, int maps)
+ask(struct inventory *inventory, const struct question *question, int folder)
 {
 	struct child *child = &inventory->child;
 
 	if (child->sock < 0)
 		child_start(child, be_reader,
 			    (void *)(uintptr_t)inventory->proc);
-	child_ask(child, question, sizeof(*question), maps, PATIENCE);
+	child_ask(child, question, sizeof(*question), folder, PATIENCE_MAX);
 }
 
 static void
@@ -287,6 +301,7 @@ begin(struct inventory *inventory, bool all, uint32_t pid)
 	inventory->all = all;
 	inventory->done = false;
 	inventory->pid = pid;
+	inventory->since = clock_read(CLOCK_MONOTONIC);
 	memset(&inventory->missed, 0, sizeof(inventory->missed));
 }
 
@@ -298,28 +313,34 @@ inventory_all(struct inventory *inventory)
 }
 
 void
-inventory_one(struct inventory *inventory, uint32_t pid, int maps)
+inventory_one(struct inventory *inventory, uint32_t pid, int folder)
 {
 	begin(inventory, false, pid);
-	ask(inventory, &(struct question){ pid, 0 }, maps);
-	close(maps);
+	ask(inventory, &(struct question){ pid, 0 }, folder);
+	close(folder);
 }
 
+/* Looks at all are rare. */
 static void
 end(struct inventory *inventory)
 {
+	if (inventory->all)
+		child_stop(&inventory->child);
 	child_rest(&inventory->child);
 	inventory->done = true;
 }
 
 /* Without a reader, or with one that hangs: what comes after the process. */
 static enum inventory_step
-go_on(struct inventory *inventory)
+go_on(struct inventory *inventory, uint32_t *missed)
 {
 	const struct question question = { 0, inventory->pid };
 
 	child_stop(&inventory->child);
-	inventory->missed.later++;
+	++*missed;
+	inventory->patience /= 2;
+	if (inventory->patience < PATIENCE_MIN)
+		inventory->patience = PATIENCE_MIN;
 	if (!inventory->all || inventory->pid == 0) {
 		end(inventory);
 		return INVENTORY_DONE;
@@ -337,7 +358,13 @@ take(struct inventory *inventory, struct answer *answer, size_t size,
 	char *line = answer->lines, *past = (char *)answer + size, *end;
 	struct mapping mapping;
 
-	inventory->pid = answer->next;
+	if (inventory->pid != answer->next) {
+		inventory->pid = answer->next;
+		inventory->since = clock_read(CLOCK_MONOTONIC);
+		inventory->patience += PATIENCE_BIT;
+		if (inventory->patience > PATIENCE_MAX)
+			inventory->patience = PATIENCE_MAX;
+	}
 	inventory->missed.later += answer->missed.later;
 	inventory->missed.never += answer->missed.never;
 	while ((end = memchr(line, '\0', (size_t)(past - line))) != NULL) {
@@ -361,18 +388,21 @@ inventory_step(struct inventory *inventory,
 	if (inventory->done)
 		return INVENTORY_DONE;
 	if (child->sock < 0)
-		return go_on(inventory);
+		return go_on(inventory, &inventory->missed.later);
 	size = recv(child->sock, &answer, sizeof(answer), 0);
 	if (size < 0 && errno == EAGAIN && !child_is_late(child))
 		return INVENTORY_NOT_YET;
 	if (size < (ssize_t)offsetof(struct answer, lines))
-		return go_on(inventory);
+		return go_on(inventory, &inventory->missed.later);
 	take(inventory, &answer, (size_t)size, found, context);
-	if (answer.last)
+	if (answer.last) {
 		end(inventory);
-	else
-		child_set_time(child, PATIENCE);
-	return answer.last ? INVENTORY_DONE : INVENTORY_MORE;
+		return INVENTORY_DONE;
+	}
+	if (clock_read(CLOCK_MONOTONIC) - inventory->since > PROCESS_MAX)
+		return go_on(inventory, &inventory->missed.never);
+	child_set_time(child, inventory->patience);
+	return INVENTORY_MORE;
 }
 
 const struct inventory_missed *

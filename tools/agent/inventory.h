@@ -30,8 +30,8 @@ int inventory_fd(const struct inventory *inventory);
 /* Begins with all processes. */
 void inventory_all(struct inventory *inventory);
 
-/* Begins with one, whose open /proc/PID/maps this is: that is closed. */
-void inventory_one(struct inventory *inventory, uint32_t pid, int maps);
+/* Begins with one, whose folder of /proc this is: that is closed. */
+void inventory_one(struct inventory *inventory, uint32_t pid, int folder);
 
 /*
  * Goes on a bit, and calls `found` for each mapping; its path is gone after

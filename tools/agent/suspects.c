@@ -42,6 +42,7 @@ struct suspects {
 	bool sees_all; /* all processes */
 	uint32_t tickets;
 	uint32_t questions; /* that are open */
+	size_t next;	    /* place to be looked at: each has its turn */
 	struct suspect places[PLACES];
 };
 
@@ -132,24 +133,24 @@ has_ended(const struct suspects *suspects, const struct suspect *suspect)
 }
 
 static int
-open_maps(const struct suspects *suspects, const struct suspect *suspect)
+open_folder(const struct suspects *suspects, const struct suspect *suspect)
 {
-	int folder = process_open(suspects->proc, suspect->pid), maps = -1;
+	int folder = process_open(suspects->proc, suspect->pid);
 	uint32_t parent;
 
-	if (folder >= 0 && process_began(folder, suspect->start, &parent))
-		maps = openat(folder, "maps", O_RDONLY | O_CLOEXEC);
-	if (folder >= 0)
-		close(folder);
-	return maps;
+	if (folder < 0 || process_began(folder, suspect->start, &parent))
+		return folder;
+	close(folder);
+	return -1;
 }
 
 int
 suspects_next(struct suspects *suspects, uint32_t *pid)
 {
 	for (size_t i = 0; suspects->questions > 0 && i < PLACES; i++) {
-		struct suspect *suspect = &suspects->places[i];
-		int maps;
+		struct suspect *suspect =
+		    &suspects->places[suspects->next++ % PLACES];
+		int folder;
 
 		/* nobody waits for the others */
 		if (suspect->pid == 0 || suspect->state != UNREAD ||
@@ -157,9 +158,9 @@ suspects_next(struct suspects *suspects, uint32_t *pid)
 			continue;
 		suspect->state = READING;
 		*pid = suspect->pid;
-		maps = open_maps(suspects, suspect);
-		if (maps >= 0)
-			return maps;
+		folder = open_folder(suspects, suspect);
+		if (folder >= 0)
+			return folder;
 		suspect->ended = has_ended(suspects, suspect);
 		suspects_read(suspects, suspect->pid);
 	}

@@ -34,7 +34,7 @@ void suspects_heard(struct suspects *suspects);
 void suspects_forget(struct suspects *suspects);
 
 /*
- * The maps of a process that is to be read, or -1. Any number of calls of
+ * The folder of a process that is to be read, or -1. Any number of calls of
  * suspects_expect() later comes suspects_read().
  */
 int suspects_next(struct suspects *suspects, uint32_t *pid);
