@@ -193,10 +193,10 @@ inventory_all(struct inventory *inventory)
 }
 
 void
-inventory_one(struct inventory *inventory, uint32_t pid, int maps)
+inventory_one(struct inventory *inventory, uint32_t pid, int process)
 {
 	check(pid == (uint32_t)getpid());
-	close(maps);
+	close(process);
 	inventory->processes = &own;
 	inventory->next = 0;
 	eventfd_write(inventory->fd, 1);
