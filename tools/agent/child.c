@@ -54,8 +54,8 @@ unmap_shared(uint64_t *kept)
 }
 
 __attribute__((noreturn)) static void
-be_child(int sock, pid_t parent, void (*run)(void *context, uint64_t kept),
-	 void *context)
+be_child(int sock, pid_t parent, const char *name,
+	 void (*run)(void *context, uint64_t kept), void *context)
 {
 	uint64_t kept;
 
@@ -63,6 +63,7 @@ be_child(int sock, pid_t parent, void (*run)(void *context, uint64_t kept),
 	    getppid() != parent || !unmap_shared(&kept) || dup2(sock, 0) < 0 ||
 	    syscall(SYS_close_range, 1, ~0U, 0) != 0)
 		_exit(EXIT_FAILURE);
+	prctl(PR_SET_NAME, name, 0, 0, 0);
 	run(context, kept);
 	_exit(EXIT_SUCCESS);
 }
@@ -104,8 +105,8 @@ find_place(struct child *child)
 
 /* The socket must not stay with the child, or its end would not be seen. */
 void
-child_start(struct child *child, void (*run)(void *context, uint64_t kept),
-	    void *context)
+child_start(struct child *child, const char *name,
+	    void (*run)(void *context, uint64_t kept), void *context)
 {
 	pid_t parent = getpid();
 	int pair[2];
@@ -116,7 +117,7 @@ child_start(struct child *child, void (*run)(void *context, uint64_t kept),
 	/* ours only */
 	child->pid = fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0 ? fork() : -1;
 	if (child->pid == 0)
-		be_child(pair[1], parent, run, context);
+		be_child(pair[1], parent, name, run, context);
 	close(pair[1]);
 	if (child->pid > 0)
 		child->sock = pair[0];

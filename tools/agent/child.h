@@ -24,11 +24,11 @@ bool child_open(struct child *child);
 /*
  * Starts a process that has one end of a socket (SOCK_SEQPACKET) as its only
  * descriptor, 0, and nothing of what the agent shares with others; `kept` is
- * how much address space the rest takes. It calls `run`, and ends then or with
- * the agent. None is started while too many hang.
+ * how much address space the rest takes. It has that name and calls `run`, and
+ * ends then or with the agent. None is started while too many hang.
  */
-void child_start(struct child *child, void (*run)(void *context, uint64_t kept),
-		 void *context);
+void child_start(struct child *child, const char *name,
+		 void (*run)(void *context, uint64_t kept), void *context);
 
 /*
  * Asks, with a descriptor unless that is -1, and gives it so many nanoseconds.

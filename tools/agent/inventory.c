@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -240,7 +239,6 @@ be_reader(void *context, uint64_t kept)
 	int folder;
 
 	(void)kept;
-	prctl(PR_SET_NAME, NAME, 0, 0, 0);
 	if (privileges_keep(PRIVILEGE(CAP_SYS_PTRACE)) != 0 ||
 	    privileges_allow(allowed, sizeof(allowed) / sizeof(allowed[0])) !=
 		0)
@@ -290,7 +288,7 @@ ask(struct inventory *inventory, const struct question *question, int folder)
 	struct child *child = &inventory->child;
 
 	if (child->sock < 0)
-		child_start(child, be_reader,
+		child_start(child, NAME, be_reader,
 			    (void *)(uintptr_t)inventory->proc);
 	child_ask(child, question, sizeof(*question), folder, PATIENCE_MAX);
 }

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -126,7 +125,6 @@ run(void *context, uint64_t kept)
 	int fd;
 
 	(void)kept;
-	prctl(PR_SET_NAME, NAME, 0, 0, 0);
 	if (privileges_look() != 0 ||
 	    privileges_allow(allowed, sizeof(allowed) / sizeof(allowed[0])) !=
 		0)
@@ -202,7 +200,7 @@ opener_ask(struct opener *opener, const struct mapping *mapping, bool lower,
 
 	*fd = -1;
 	if (child->sock < 0)
-		child_start(child, run, opener->cache);
+		child_start(child, NAME, run, opener->cache);
 	if (child->sock < 0)
 		return OPENER_LATER;
 	if (send_question(opener, mapping, lower))

@@ -13,7 +13,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -90,7 +89,6 @@ be_reader(void *context, uint64_t kept)
 	int folder;
 
 	(void)kept;
-	prctl(PR_SET_NAME, NAME, 0, 0, 0);
 	if (!confine(*peer))
 		return;
 	while (child_receive(0, &who, sizeof(who), &folder) == sizeof(who) &&
@@ -130,7 +128,7 @@ reader_submit(struct reader *reader, const struct ebpftls_newcomer *who,
 	process_known(who, &reader->facts);
 	reader->halfway = false;
 	if (child->sock < 0)
-		child_start(child, be_reader, &reader->peer);
+		child_start(child, NAME, be_reader, &reader->peer);
 	child_ask(child, who, sizeof(*who), folder,
 		  reader->patience * MILLISECOND);
 }

@@ -112,7 +112,6 @@ scan_files(void)
 static void
 be_scanner(void *parent, uint64_t kept)
 {
-	prctl(PR_SET_NAME, NAME, 0, 0, 0);
 	if (confine(*(const pid_t *)parent, kept) == 0)
 		scan_files();
 }
@@ -168,7 +167,7 @@ scanner_submit(struct scanner *scanner, int fd, bool alone)
 		child_stop(child);
 	scanner->alone = alone;
 	if (child->sock < 0)
-		child_start(child, be_scanner, &parent);
+		child_start(child, NAME, be_scanner, &parent);
 	scanner->since = clock_read(CLOCK_MONOTONIC);
 	scanner->used = cpu_time(scanner);
 	child_ask(child, "", 1, fd, WORK_MAX);
