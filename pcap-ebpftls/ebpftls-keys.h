@@ -82,6 +82,16 @@ size_t ebpftls_keys_giver(const struct ebpftls_keys_entry *entry, uint8_t which,
 			  const struct ebpftls_libraries *libraries,
 			  char line[EBPFTLS_GIVER_SIZE]);
 
+/*
+ * Who gives secrets and has connections without: the path of a file from which
+ * such a process got them, none of which fit a connection that was captured, or
+ * NULL. `lacks`: whether a process has connections without secrets.
+ */
+typedef bool ebpftls_keys_lacks(const void *context, uint32_t pid);
+const char *ebpftls_keys_unfit(const struct ebpftls_keys *keys,
+			       struct ebpftls_libraries *libraries,
+			       ebpftls_keys_lacks *lacks, const void *context);
+
 /* Writes the key log line of one secret; returns its length, 0: it is none. */
 size_t ebpftls_keys_format(const struct ebpftls_secret *secret,
 			   char line[EBPFTLS_LINE_SIZE]);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Remembers paths by number. */
+/* Remembers paths by number, and which proved right. */
 #include "ebpftls-libraries.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 
 struct ebpftls_libraries {
 	char *paths[LIBRARIES_MAX];
+	bool fit[LIBRARIES_MAX];
 };
 
 struct ebpftls_libraries *
@@ -36,6 +38,7 @@ ebpftls_libraries_learn(struct ebpftls_libraries *libraries,
 		return;
 	free(libraries->paths[library->file]);
 	libraries->paths[library->file] = strdup(library->path);
+	libraries->fit[library->file] = false;
 }
 
 const char *
@@ -43,6 +46,22 @@ ebpftls_libraries_find(const struct ebpftls_libraries *libraries,
 		       uint32_t number)
 {
 	return libraries != NULL && number < LIBRARIES_MAX
+		   ? libraries->paths[number]
+		   : NULL;
+}
+
+void
+ebpftls_libraries_fit(struct ebpftls_libraries *libraries, uint32_t number)
+{
+	if (number < LIBRARIES_MAX)
+		libraries->fit[number] = true;
+}
+
+const char *
+ebpftls_libraries_unfit(const struct ebpftls_libraries *libraries,
+			uint32_t number)
+{
+	return number < LIBRARIES_MAX && !libraries->fit[number]
 		   ? libraries->paths[number]
 		   : NULL;
 }

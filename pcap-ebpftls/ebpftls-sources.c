@@ -221,11 +221,32 @@ name(struct ebpftls_sources *sources, const struct ebpftls_end ends[2])
 	}
 }
 
+static bool
+is_of_unhooked(const struct ebpftls_sources *sources, const struct lack *lack)
+{
+	return lack->unhooked || is_unhooked(sources, lack->ends);
+}
+
+bool
+ebpftls_sources_lacks(const struct ebpftls_sources *sources, uint32_t pid)
+{
+	const struct ebpftls_node *node;
+
+	for (node = sources->lacks.oldest; node != NULL; node = node->newer) {
+		const struct lack *lack = (const void *)node;
+
+		if ((lack->ends[0].pid == pid || lack->ends[1].pid == pid) &&
+		    !is_of_unhooked(sources, lack))
+			return true;
+	}
+	return false;
+}
+
 static void
 add_up(struct ebpftls_sources *sources, const struct lack *lack,
        struct ebpftls_sources_sums *sums)
 {
-	if (lack->unhooked || is_unhooked(sources, lack->ends)) {
+	if (is_of_unhooked(sources, lack)) {
 		sums->unhooked++;
 		name(sources, lack->ends);
 	} else {

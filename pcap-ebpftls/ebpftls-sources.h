@@ -74,6 +74,9 @@ void ebpftls_sources_older(struct ebpftls_sources *sources,
 void ebpftls_sources_ask_rest(struct ebpftls_sources *sources, uint64_t until,
 			      ebpftls_sources_asker *ask, void *context);
 
+/* Whether a process that may give secrets has connections without. */
+bool ebpftls_sources_lacks(const struct ebpftls_sources *sources, uint32_t pid);
+
 /* How many connections there are without secrets. */
 struct ebpftls_sources_sums {
 	uint64_t unhooked; /* no process would have given any */

@@ -139,6 +139,28 @@ add_text(char *text, size_t size, const char *format, ...)
 	va_end(args);
 }
 
+static bool
+lacks(const void *sources, uint32_t pid)
+{
+	return ebpftls_sources_lacks(sources, pid);
+}
+
+/*
+ * A file that was hooked wrongly, or whose handshakes go through something
+ * that changes them.
+ */
+static void
+describe_unfit(const struct ebpftls_savefiles *files, char *text, size_t size)
+{
+	const char *path = ebpftls_keys_unfit(files->keys, files->libraries,
+					      lacks, files->sources);
+
+	if (path != NULL)
+		add_text(text, size,
+			 "of the secrets that %s gave none fit a connection\n",
+			 path);
+}
+
 /* Why something in the file may stay encrypted; "" if there is no reason. */
 static void
 describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
@@ -189,6 +211,7 @@ describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 		add_text(text, size,
 			 "%" PRIu64 " other TLS connections have no secrets\n",
 			 sums.others);
+	describe_unfit(&handle->savefiles, text, size);
 	if (client->notes != 0)
 		add_text(text, size,
 			 "%" PRIu32 " files without TLS hooks: %s\n",

@@ -348,6 +348,43 @@ givers(void)
 	ebpftls_libraries_free(libraries);
 }
 
+static bool
+is_pid(const void *context, uint32_t pid)
+{
+	return pid == *(const uint32_t *)context;
+}
+
+/* One that fits is enough, from whatever process. */
+static void
+unfit(void)
+{
+	struct ebpftls_libraries *libraries = ebpftls_libraries_new();
+	const struct ebpftls_library library = { .file = 7, .path = "/a" };
+	struct ebpftls_keys *keys = ebpftls_keys_new(LIMIT);
+	struct ebpftls_secret secret = make(1, EBPFTLS_CLIENT_RANDOM, 2);
+	const uint32_t lacks = 12, other = 13;
+	const char *path;
+
+	secret.pid = lacks;
+	secret.file = 7;
+	ebpftls_keys_add(keys, &secret);
+	/* whose path is not known */
+	check(ebpftls_keys_unfit(keys, libraries, is_pid, &lacks) == NULL);
+	ebpftls_libraries_learn(libraries, &library);
+	path = ebpftls_keys_unfit(keys, libraries, is_pid, &lacks);
+	check(path != NULL && strcmp(path, "/a") == 0);
+	check(ebpftls_keys_unfit(keys, libraries, is_pid, &other) == NULL);
+	secret = make(2, EBPFTLS_CLIENT_RANDOM, 2);
+	secret.pid = other;
+	secret.file = 7;
+	ebpftls_keys_add(keys, &secret);
+	check(ebpftls_keys_unfit(keys, libraries, is_pid, &lacks) != NULL);
+	find(keys, 2)->captured = true;
+	check(ebpftls_keys_unfit(keys, libraries, is_pid, &lacks) == NULL);
+	ebpftls_keys_free(keys);
+	ebpftls_libraries_free(libraries);
+}
+
 /* Reads what is no longer part of the table: its items, after a drop. */
 static void
 wiped(void)
@@ -376,6 +413,7 @@ main(void)
 		{ "what is no secret is not kept", not_secrets },
 		{ "lines have the form of SSLKEYLOGFILE", format },
 		{ "who gave the secrets of a connection", givers },
+		{ "a file whose secrets are of no use", unfit },
 		{ "lines come in the order of the secrets", in_order },
 		{ "of secrets of key updates the newest", key_updates },
 		{ "a client random that is used again", random_again },
