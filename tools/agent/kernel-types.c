@@ -218,13 +218,11 @@ kernel_types(void)
 	return everything;
 }
 
-const char *
-kernel_types_path(void)
+static const char *
+path_of_file(void)
 {
 	static char path[32];
 
-	if (kernel_types() == NULL)
-		return NULL;
 	if (file < 0)
 		file = memfd_create("kernel-types", MFD_CLOEXEC);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
@@ -240,6 +238,24 @@ write_types(const struct btf *types)
 
 	return bytes != NULL && ftruncate(file, 0) == 0 &&
 	       pwrite(file, bytes, size, 0) == (ssize_t)size;
+}
+
+const char *
+kernel_types_path(void)
+{
+	return kernel_types() != NULL ? path_of_file() : NULL;
+}
+
+const char *
+kernel_types_none(void)
+{
+	struct btf *none = btf__new_empty();
+	const char *path = none != NULL ? path_of_file() : NULL;
+
+	if (path != NULL && !write_types(none))
+		path = NULL;
+	btf__free(none);
+	return path;
 }
 
 void

@@ -19,6 +19,12 @@ const struct btf *kernel_types(void);
  */
 const char *kernel_types_path(void);
 
+/*
+ * The same of a file without any, which is not to be filled: for an object
+ * whose programs never come to where they would look at the kernel's types.
+ */
+const char *kernel_types_none(void);
+
 /* Fills the file for the object, which was opened with its path. */
 void kernel_types_fill(const struct bpf_object *object);
 

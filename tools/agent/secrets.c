@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "kernel-types.h"
 #include "load.h"
 #include "secrets.skel.h"
 
@@ -147,7 +148,11 @@ static int
 load_way(struct secrets *secrets, const struct ebpftls_caller *caller,
 	 bool multi)
 {
-	struct secrets_bpf *skeleton = secrets_bpf__open();
+	/* who is not limited is not compared with anybody */
+	LIBBPF_OPTS(bpf_object_open_opts, types,
+		    .btf_custom_path =
+			caller->limited ? NULL : kernel_types_none());
+	struct secrets_bpf *skeleton = secrets_bpf__open_opts(&types);
 	int error;
 
 	if (skeleton == NULL)
@@ -180,6 +185,7 @@ load(struct secrets *secrets, const struct ebpftls_caller *caller)
 
 	if (error != 0 && error != -EPERM)
 		error = load_way(secrets, caller, false);
+	kernel_types_close();
 	return error;
 }
 
