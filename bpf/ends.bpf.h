@@ -1340,6 +1340,9 @@ rules_for(struct __sk_buff *skb, const struct packet *packet, bool many)
 		   : find_rules(skb, packet->v6) & ~TRANSLATING;
 }
 
+/* Netfilter may give packets to sockets that they are not for. */
+volatile bool tproxy SEC(".data.tproxy");
+
 /*
  * What a listener or a socket without a peer gets by its port only, it gets
  * only if it is not for another machine, no socket of another device takes it
@@ -1376,7 +1379,9 @@ doubt(struct __sk_buff *skb)
 	if (loopback)
 		unsure |= packet->protocol == IP_UDP && rules;
 	else
-		unsure |= is_to_loopback(packet);
+		unsure |= is_to_loopback(packet) ||
+			  (tproxy && packet->protocol == IP_UDP &&
+			   (rules & DIVERTING));
 	unsure |= (rules & BALANCING) || (rules && opening);
 	end->unsure =
 	    unsure || (!loopback && !end->bound && is_of_other_device(skb));

@@ -283,25 +283,35 @@ def bound_to_device(path):
 def diverted(path):
     """What is for one process is given to another, without translation."""
     hub, port, proxy = path.near_end, path.port(), path.port()
+    transparent = (socket.SOL_IP, 19, 1)
     subprocess.run(["ip", "netns", "exec", hub.ns, "sh", "-c",
                     "ip rule add fwmark 1 lookup 100 && "
                     "ip route add local default dev lo table 100"],
                    check=True)
     try:
         nft(hub.ns, "add table ip divert\nadd chain ip divert pre "
-            "{ type filter hook prerouting priority -150; }\n"
-            f"add rule ip divert pre tcp dport {port} tproxy to :{proxy} "
-            "meta mark set 1 accept\n")
-        alias(path, "tcp", [hub.label, hub.address[V4], port],
-              [hub.label, hub.address[V4], proxy], late=True)
+            "{ type filter hook prerouting priority -150; }\n")
+        for proto in ("tcp", "udp"):
+            nft(hub.ns, f"add rule ip divert pre {proto} dport {port} "
+                f"tproxy to :{proxy} meta mark set 1 accept\n")
+            alias(path, proto, [hub.label, hub.address[V4], port],
+                  [hub.label, hub.address[V4], proxy], late=True)
         target, client = path.near(b"targetsrv"), path.far(b"divcli")
         server(target, V4, port)
         through = path.near(b"proxysrv")
-        server(through, V4, proxy,
-               options=(REUSE, (socket.SOL_IP, 19, 1)))
+        server(through, V4, proxy, options=(REUSE, transparent))
         meet(client, target, (hub.address[V4], port), through)
         talk(client, through)
         finish(client, through)
+        # Of datagrams it can be said only that nobody knows.
+        server(target, V4, port, UDP, "u")
+        server(through, V4, proxy, UDP, "u", (transparent,))
+        through("may_be_unknown", "u")
+        client("open", "u", V4, UDP)
+        client("connect", "u", (hub.address[V4], port))
+        for _ in range(3):
+            client("send", "u", b"ask")
+            through("recv", "u")
     finally:
         subprocess.run(["ip", "netns", "exec", hub.ns, "sh", "-c",
                         "nft delete table ip divert; ip rule del fwmark 1; "

@@ -17,14 +17,19 @@
 #include <unistd.h>
 
 #include "capture.skel.h"
-#include "cpus.h"
 #include "kernel-types.h"
 #include "load.h"
+#include "uevents.h"
 
 #define PROGRAMS "the capture programs"
 
 /* Is there while the kernel tracks connections. */
 #define CONNTRACK "/proc/sys/net/netfilter/nf_conntrack_max"
+
+/* By what netfilter gives packets to sockets that they are not for. */
+#define MODULES	 "/sys/module"
+#define DIVERTER "nf_tproxy_ipv"
+#define DIVERTS	 "nf_tproxy_get_sock_v4"
 
 #define KIB (size_t)1024
 #define MIB (1024 * KIB)
@@ -159,6 +164,18 @@ fill_slots(const struct capture *capture)
 	return error;
 }
 
+/* Or may be, as far as can be told. */
+static bool
+has_diverter(void)
+{
+	const struct btf *types = kernel_types();
+
+	return access(MODULES, F_OK) != 0 ||
+	       access(MODULES "/" DIVERTER "4", F_OK) == 0 ||
+	       access(MODULES "/" DIVERTER "6", F_OK) == 0 || types == NULL ||
+	       btf__find_by_name_kind(types, DIVERTS, BTF_KIND_FUNC) > 0;
+}
+
 static int
 load(struct capture *capture, const struct capture_options *options,
      bool conntrack)
@@ -180,6 +197,8 @@ load(struct capture *capture, const struct capture_options *options,
 	bpf_map__set_max_entries(skeleton->maps.doorbell,
 				 (uint32_t)getpagesize());
 	choose_programs(skeleton, options, conntrack);
+	skeleton->data_tproxy->tproxy =
+	    options->owners != NULL && has_diverter();
 	if (options->owners != NULL)
 		error = share_maps(skeleton, options->owners);
 	else
@@ -444,6 +463,13 @@ capture_make_rings(struct capture *capture, uint32_t buffer_size,
 	if (error == 0)
 		return 0;
 	return fail_refused(failure, -error, "cannot make the capture buffer");
+}
+
+void
+capture_module_came(struct capture *capture, const char *name)
+{
+	if (name == NULL || strncmp(name, DIVERTER, strlen(DIVERTER)) == 0)
+		capture->skeleton->data_tproxy->tproxy = true;
 }
 
 int

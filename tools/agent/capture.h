@@ -50,10 +50,13 @@ int capture_make_rings(struct capture *capture, uint32_t buffer_size,
 		       struct failure *failure);
 
 /*
- * A CPU is there again: see cpus.h. One that was not there when the rings were
- * made has none: what it would write is counted.
+ * A CPU is there again: see uevents.h. One that was not there when the rings
+ * were made has none: what it would write is counted.
  */
 void capture_cpu_came(struct capture *capture, uint32_t cpu);
+
+/* A module is there, see uevents.h. */
+void capture_module_came(struct capture *capture, const char *name);
 
 /* Whether a program of this capture belongs there. */
 bool capture_has(const struct capture *capture, enum ebpftls_slot slot);

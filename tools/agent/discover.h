@@ -45,7 +45,7 @@ bool discover_ask(struct discover *discover,
 		  const struct ebpftls_hooked *question);
 bool discover_answer(struct discover *discover, struct ebpftls_hooked *answer);
 
-/* A CPU is there, or there again: see cpus.h. */
+/* A CPU is there, or there again: see uevents.h. */
 void discover_cpu_came(struct discover *discover, uint32_t cpu);
 
 /* NULL is allowed. */

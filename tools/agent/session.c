@@ -25,7 +25,6 @@
 #include "capture.h"
 #include "check.h"
 #include "clock.h"
-#include "cpus.h"
 #include "discover.h"
 #include "ebpftls-control-io.h"
 #include "failure.h"
@@ -40,6 +39,7 @@
 #include "privileges.h"
 #include "secrets.h"
 #include "select.h"
+#include "uevents.h"
 
 #define REQUEST_WITHIN 10	   /* seconds from the connection */
 #define LIMITED_BUFFER (64U << 20) /* most for who is not root, of a CPU */
@@ -64,7 +64,7 @@ struct session {
 	struct attachments attachments;
 	int links;  /* rtnetlink */
 	int clock;  /* readable when the clock was stepped */
-	int cpus;   /* readable when a CPU may have come on line */
+	int events; /* readable when a CPU or a module may have come */
 	int packet; /* packet socket: promiscuous mode, injecting */
 	bool gone;  /* the interface */
 
@@ -451,7 +451,7 @@ set_up(struct session *session, struct failure *failure)
 {
 	int error;
 
-	session->cpus = cpus_watch();
+	session->events = uevents_watch();
 	if (resolve(session, failure) != 0 ||
 	    enter_namespace(session, failure) != 0 ||
 	    find_interface(session, failure) != 0 ||
@@ -712,13 +712,22 @@ cpu_came(void *context, uint32_t cpu)
 }
 
 static void
+module_came(void *context, const char *name)
+{
+	struct session *session = context;
+
+	capture_module_came(&session->capture, name);
+}
+
+static void
 serve(struct session *session)
 {
+	static const struct uevents_handlers came = { cpu_came, module_came };
 	struct pollfd wait[] = {
 		{ .fd = session->sock, .events = POLLIN },
 		{ .fd = session->links, .events = POLLIN },
 		{ .fd = session->clock, .events = POLLIN },
-		{ .fd = session->cpus, .events = POLLIN },
+		{ .fd = session->events, .events = POLLIN },
 		{ .fd = -1, .events = POLLIN },
 		{ .fd = -1, .events = POLLIN },
 		{ .fd = -1, .events = POLLIN },
@@ -746,7 +755,7 @@ serve(struct session *session)
 				      &capture_shared(&session->capture)
 					   ->clock);
 		if (wait[3].revents)
-			cpus_read(session->cpus, cpu_came, session);
+			uevents_read(session->events, &came, session);
 		if (wait[4].revents) {
 			discover_more(session);
 			tell_libraries(session);
@@ -917,7 +926,7 @@ session_run(int sock, const struct session_options *options)
 		.attachments.clsact = options->clsact,
 		.links = -1,
 		.clock = -1,
-		.cpus = -1,
+		.events = -1,
 		.packet = -1,
 	};
 	int result;
@@ -934,7 +943,7 @@ session_run(int sock, const struct session_options *options)
 	owners_close(&session.owners);
 	select_close(&session.selection);
 	ebpftls_control_close((int[]){ session.links, session.clock,
-				       session.cpus, session.packet,
+				       session.events, session.packet,
 				       session.cgroup },
 			      5);
 	return result;

@@ -20,7 +20,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "cpus.h"
+#include "uevents.h"
 
 #define RING_SIZE (256 * (size_t)1024)
 

@@ -25,7 +25,7 @@ bool watch_read(struct watch *watch,
 		void (*found)(void *context, const struct mapping *mapping),
 		void *context);
 
-/* A CPU is there, or there again: see cpus.h. */
+/* A CPU is there, or there again: see uevents.h. */
 void watch_cpu_came(struct watch *watch, uint32_t cpu);
 
 /* NULL is allowed. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Reads the kernel's events of devices, of which CPUs are some. */
+/* Reads the kernel's events of devices, which CPUs are, and modules. */
 #define _GNU_SOURCE
 
-#include "cpus.h"
+#include "uevents.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -15,9 +15,10 @@
 #define KERNEL_EVENTS 1 /* the group; others are those of programs */
 #define EVENT_SIZE    2048
 #define ONLINE	      "online@/devices/system/cpu/cpu"
+#define LOADED	      "add@/module/"
 
 int
-cpus_watch(void)
+uevents_watch(void)
 {
 	const struct sockaddr_nl address = {
 		.nl_family = AF_NETLINK,
@@ -34,10 +35,21 @@ cpus_watch(void)
 	return -1;
 }
 
-void
-cpus_read(int fd, cpus_handler *came, void *context)
+static void
+take(const char *event, const struct uevents_handlers *handlers, void *context)
 {
-	const size_t prefix = strlen(ONLINE);
+	const char *cpu = event + strlen(ONLINE);
+
+	if (strncmp(event, LOADED, strlen(LOADED)) == 0)
+		handlers->module_came(context, event + strlen(LOADED));
+	else if (strncmp(event, ONLINE, strlen(ONLINE)) == 0 &&
+		 isdigit((unsigned char)*cpu))
+		handlers->cpu_came(context, (uint32_t)strtoul(cpu, NULL, 10));
+}
+
+void
+uevents_read(int fd, const struct uevents_handlers *handlers, void *context)
+{
 	char event[EVENT_SIZE + 1];
 
 	for (;;) {
@@ -46,17 +58,16 @@ cpus_read(int fd, cpus_handler *came, void *context)
 		ssize_t got = recvfrom(fd, event, EVENT_SIZE, MSG_DONTWAIT,
 				       (struct sockaddr *)&from, &from_size);
 
-		if (got < 0 && errno == ENOBUFS)
-			came(context, CPUS_ANY);
-		else if (got < 0 && errno != EINTR)
+		if (got < 0 && errno == ENOBUFS) {
+			handlers->cpu_came(context, CPUS_ANY);
+			handlers->module_came(context, NULL);
+		} else if (got < 0 && errno != EINTR) {
 			return;
+		}
 		/* programs can send here, too, if they may */
 		if (got < 0 || from.nl_pid != 0)
 			continue;
 		event[got] = '\0';
-		if (strncmp(event, ONLINE, prefix) == 0 &&
-		    isdigit((unsigned char)event[prefix]))
-			came(context,
-			     (uint32_t)strtoul(event + prefix, NULL, 10));
+		take(event, handlers, context);
 	}
 }
