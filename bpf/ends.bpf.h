@@ -1074,11 +1074,18 @@ struct sk_buff {
 #define TRANSLATING 2
 #define BALANCING   4 /* IPVS */
 
-/* What has this place can be anything but a step on the way of all packets. */
+/* Netfilter may give packets to sockets that they are not for. */
+volatile bool tproxy SEC(".data.tproxy");
+
+/*
+ * What has this place can be anything but a step on the way of all packets. Raw
+ * rules are mostly for what is not to be tracked.
+ */
 static __always_inline bool
 is_of_rules(int priority)
 {
-	return priority != CONNTRACK_PRIORITY && priority != RAW_PRIORITY &&
+	return priority != CONNTRACK_PRIORITY &&
+	       (tproxy || priority != RAW_PRIORITY) &&
 	       priority != DEFRAG_PRIORITY && priority != EARLY_PRIORITY &&
 	       priority != FIRST_PRIORITY;
 }
@@ -1339,9 +1346,6 @@ rules_for(struct __sk_buff *skb, const struct packet *packet, bool many)
 		   ? 0
 		   : find_rules(skb, packet->v6) & ~TRANSLATING;
 }
-
-/* Netfilter may give packets to sockets that they are not for. */
-volatile bool tproxy SEC(".data.tproxy");
 
 /*
  * What a listener or a socket without a peer gets by its port only, it gets

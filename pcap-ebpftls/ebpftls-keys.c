@@ -278,40 +278,36 @@ ebpftls_keys_lines(const struct ebpftls_keys_entry *entry,
 	explicit_bzero(text, sizeof(text));
 }
 
-static void
-note_fit(const struct ebpftls_keys *keys, struct ebpftls_libraries *libraries)
+void
+ebpftls_keys_fit(const struct ebpftls_keys_entry *entry, uint8_t which,
+		 struct ebpftls_libraries *libraries)
 {
-	const struct ebpftls_node *node;
-
-	for (node = keys->table.oldest; node != NULL; node = node->newer) {
-		const struct connection *connection = (const void *)node;
-
-		if (!connection->entry.captured)
-			continue;
-		for (uint8_t i = 0; i < connection->entry.givers; i++)
-			ebpftls_libraries_fit(libraries,
-					      connection->givers[i].file);
-	}
+	ebpftls_libraries_fit(libraries,
+			      connection_of(entry)->givers[which].file);
 }
 
 const char *
 ebpftls_keys_unfit(const struct ebpftls_keys *keys,
-		   struct ebpftls_libraries *libraries,
+		   const struct ebpftls_libraries *libraries,
 		   ebpftls_keys_lacks *lacks, const void *context)
 {
 	const struct ebpftls_node *node;
+	uint32_t last = 0; /* that lacks nothing */
 
-	note_fit(keys, libraries);
 	for (node = keys->table.oldest; node != NULL; node = node->newer) {
 		const struct connection *connection = (const void *)node;
 
 		for (uint8_t i = 0; i < connection->entry.givers; i++) {
 			const struct giver *giver = &connection->givers[i];
-			const char *path =
-			    ebpftls_libraries_unfit(libraries, giver->file);
+			const char *path;
 
+			if (giver->pid == last)
+				continue;
+			path = ebpftls_libraries_unfit(libraries, giver->file);
 			if (path != NULL && lacks(context, giver->pid))
 				return path;
+			if (path != NULL)
+				last = giver->pid;
 		}
 	}
 	return NULL;

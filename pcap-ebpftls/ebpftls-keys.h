@@ -82,14 +82,18 @@ size_t ebpftls_keys_giver(const struct ebpftls_keys_entry *entry, uint8_t which,
 			  const struct ebpftls_libraries *libraries,
 			  char line[EBPFTLS_GIVER_SIZE]);
 
+/* What one gave fits a connection that was captured, the first is 0. */
+void ebpftls_keys_fit(const struct ebpftls_keys_entry *entry, uint8_t which,
+		      struct ebpftls_libraries *libraries);
+
 /*
  * Who gives secrets and has connections without: the path of a file from which
- * such a process got them, none of which fit a connection that was captured, or
- * NULL. `lacks`: whether a process has connections without secrets.
+ * such a process got them, and which never gave any that fit; or NULL.
+ * `lacks`: whether a process has connections without secrets.
  */
 typedef bool ebpftls_keys_lacks(const void *context, uint32_t pid);
 const char *ebpftls_keys_unfit(const struct ebpftls_keys *keys,
-			       struct ebpftls_libraries *libraries,
+			       const struct ebpftls_libraries *libraries,
 			       ebpftls_keys_lacks *lacks, const void *context);
 
 /* Writes the key log line of one secret; returns its length, 0: it is none. */

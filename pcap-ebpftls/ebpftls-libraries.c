@@ -38,7 +38,6 @@ ebpftls_libraries_learn(struct ebpftls_libraries *libraries,
 		return;
 	free(libraries->paths[library->file]);
 	libraries->paths[library->file] = strdup(library->path);
-	libraries->fit[library->file] = false;
 }
 
 const char *
@@ -53,7 +52,7 @@ ebpftls_libraries_find(const struct ebpftls_libraries *libraries,
 void
 ebpftls_libraries_fit(struct ebpftls_libraries *libraries, uint32_t number)
 {
-	if (number < LIBRARIES_MAX)
+	if (libraries != NULL && number < LIBRARIES_MAX)
 		libraries->fit[number] = true;
 }
 
@@ -61,7 +60,13 @@ const char *
 ebpftls_libraries_unfit(const struct ebpftls_libraries *libraries,
 			uint32_t number)
 {
-	return number < LIBRARIES_MAX && !libraries->fit[number]
-		   ? libraries->paths[number]
-		   : NULL;
+	const char *path = ebpftls_libraries_find(libraries, number);
+
+	if (path == NULL || libraries->fit[number])
+		return NULL;
+	for (size_t i = 0; i < LIBRARIES_MAX; i++)
+		if (libraries->fit[i] && libraries->paths[i] != NULL &&
+		    strcmp(libraries->paths[i], path) == 0)
+			return NULL;
+	return path;
 }

@@ -23,7 +23,7 @@ void ebpftls_libraries_learn(struct ebpftls_libraries *libraries,
 void ebpftls_libraries_fit(struct ebpftls_libraries *libraries,
 			   uint32_t number);
 
-/* The path of this file, if none did; else NULL. */
+/* The path of this file, if none of that path did; else NULL. */
 const char *ebpftls_libraries_unfit(const struct ebpftls_libraries *libraries,
 				    uint32_t number);
 

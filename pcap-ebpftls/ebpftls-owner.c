@@ -23,6 +23,8 @@ _Static_assert(LENGTH("pid=4294967295 comm= uid=4294967295") +
 _Static_assert(4 * (sizeof(struct ebpftls_process) + 64) <= EBPFTLS_FACTS_SIZE,
 	       "room for all facts");
 
+_Static_assert(4 * (EBPFTLS_TEXT_SIZE - 1) + 1 <= EBPFTLS_NOTE_SIZE,
+	       "room for a text");
 _Static_assert(LENGTH("pid=4294967295 library=") +
 		       4 * (EBPFTLS_TEXT_SIZE - 1) <=
 		   EBPFTLS_LIBRARY_SIZE,
@@ -169,6 +171,12 @@ ebpftls_owner_library(uint32_t pid, const char *path,
 	char *to = put_number(text, "pid=", pid, 1);
 
 	return (size_t)(put_value(to, " library=", path) - text);
+}
+
+void
+ebpftls_owner_line(const char *text, char line[EBPFTLS_NOTE_SIZE])
+{
+	*put_escaped(line, text, " =") = '\0';
 }
 
 size_t

@@ -18,6 +18,7 @@
 #define EBPFTLS_FACTS_SIZE   8192
 #define EBPFTLS_COMM_SIZE    64
 #define EBPFTLS_LIBRARY_SIZE 1088
+#define EBPFTLS_NOTE_SIZE    1024
 
 /* Of a packet with these owners, of which at least one is not NULL. */
 size_t ebpftls_owner_comment(const struct ebpftls_owner *sender,
@@ -35,6 +36,10 @@ size_t ebpftls_owner_facts(const struct ebpftls_owner *owner,
 /* Of a process and a file with TLS code that it runs, as messages have it. */
 size_t ebpftls_owner_library(uint32_t pid, const char *path,
 			     char text[EBPFTLS_LIBRARY_SIZE]);
+
+/* What may be anybody's, to stand in a line, with its end: spaces and '=' stay.
+ */
+void ebpftls_owner_line(const char *text, char line[EBPFTLS_NOTE_SIZE]);
 
 /*
  * A name that stands alone: as in the comments, but with spaces and '='. Valid

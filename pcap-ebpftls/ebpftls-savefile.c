@@ -297,6 +297,7 @@ name_givers(struct ebpftls_savefiles *files, struct ebpftls_keys_entry *entry)
 	size_t length;
 
 	for (; entry->named < entry->givers; entry->named++) {
+		ebpftls_keys_fit(entry, entry->named, files->libraries);
 		length = ebpftls_keys_giver(entry, entry->named,
 					    files->libraries, line);
 		if (length == 0)

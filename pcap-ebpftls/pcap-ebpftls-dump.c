@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ebpftls-owner.h"
 #include "pcap-ebpftls-handle.h"
 #include "pcap-ebpftls.h"
 
@@ -154,11 +155,13 @@ describe_unfit(const struct ebpftls_savefiles *files, char *text, size_t size)
 {
 	const char *path = ebpftls_keys_unfit(files->keys, files->libraries,
 					      lacks, files->sources);
+	char line[EBPFTLS_NOTE_SIZE];
 
-	if (path != NULL)
-		add_text(text, size,
-			 "of the secrets that %s gave none fit a connection\n",
-			 path);
+	if (path == NULL)
+		return;
+	ebpftls_owner_line(path, line);
+	add_text(text, size,
+		 "of the secrets that %s gave none fit a connection\n", line);
 }
 
 /* Why something in the file may stay encrypted; "" if there is no reason. */
@@ -166,6 +169,7 @@ static void
 describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 {
 	const struct ebpftls_client *client = &handle->client;
+	char line[EBPFTLS_NOTE_SIZE];
 	struct ebpftls_sources_sums sums;
 	char names[NAMES_SIZE];
 	uint64_t older;
@@ -212,10 +216,11 @@ describe_end(struct pcap_ebpftls *handle, char *text, size_t size)
 			 "%" PRIu64 " other TLS connections have no secrets\n",
 			 sums.others);
 	describe_unfit(&handle->savefiles, text, size);
-	if (client->notes != 0)
-		add_text(text, size,
-			 "%" PRIu32 " files without TLS hooks: %s\n",
-			 client->notes, client->note);
+	if (client->notes == 0)
+		return;
+	ebpftls_owner_line(client->note, line);
+	add_text(text, size, "%" PRIu32 " files without TLS hooks: %s\n",
+		 client->notes, line);
 }
 
 static void

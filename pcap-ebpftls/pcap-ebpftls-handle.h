@@ -93,7 +93,7 @@ struct pcap_ebpftls {
 	struct ebpftls_keylog keylog;
 	struct ebpftls_savefiles savefiles;
 	struct pcap_ebpftls_journal journal;
-	char comment[1024]; /* on the capture, at a file's end */
+	char comment[4096]; /* on the capture, at a file's end */
 };
 
 bool pcap_ebpftls_is(const pcap_t *p);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Takes any bytes for a datagram of rtnetlink's about interfaces, and for an
- * event of the kernel's about a device.
+ * event of the kernel's about a device or a module.
  */
 #define _GNU_SOURCE
-#include "cpus.h"
 #include "links.h"
+#include "uevents.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -29,7 +29,7 @@ take(void *context, const struct link *link)
 }
 
 static void
-came(void *context, uint32_t cpu)
+cpu_came(void *context, uint32_t cpu)
 {
 	unsigned int *count = context;
 
@@ -37,9 +37,19 @@ came(void *context, uint32_t cpu)
 	++*count;
 }
 
+static void
+module_came(void *context, const char *name)
+{
+	unsigned int *count = context;
+
+	require(strlen(name) < DATAGRAM_MAX);
+	++*count;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
+	static const struct uevents_handlers came = { cpu_came, module_came };
 	unsigned int count = 0;
 	int ends[2];
 
@@ -50,7 +60,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	links_read(ends[0], take, &count);
 	require(send(ends[1], bytes, size, 0) == (ssize_t)size);
 	count = 0;
-	cpus_read(ends[0], came, &count);
+	uevents_read(ends[0], &came, &count);
 	require(count <= 1);
 	close(ends[0]);
 	close(ends[1]);

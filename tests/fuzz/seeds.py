@@ -517,6 +517,7 @@ NETLINK = {
     "done": netlink(DONE, bytes(4)),
     "error": netlink(ERROR, struct.pack("<i", -1) + bytes(16)),
     "cpu": b"online@/devices/system/cpu/cpu12\0ACTION=online\0",
+    "module": b"add@/module/nf_tproxy_ipv4\0ACTION=add\0",
     # what a socket says that lost messages, and what is no reason to ask anew
     "no-buffers": netlink(ERROR, struct.pack("<i", -105) + bytes(16)),
 }

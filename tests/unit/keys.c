@@ -359,7 +359,7 @@ static void
 unfit(void)
 {
 	struct ebpftls_libraries *libraries = ebpftls_libraries_new();
-	const struct ebpftls_library library = { .file = 7, .path = "/a" };
+	struct ebpftls_library library = { .file = 7, .path = "/a" };
 	struct ebpftls_keys *keys = ebpftls_keys_new(LIMIT);
 	struct ebpftls_secret secret = make(1, EBPFTLS_CLIENT_RANDOM, 2);
 	const uint32_t lacks = 12, other = 13;
@@ -379,7 +379,15 @@ unfit(void)
 	secret.file = 7;
 	ebpftls_keys_add(keys, &secret);
 	check(ebpftls_keys_unfit(keys, libraries, is_pid, &lacks) != NULL);
-	find(keys, 2)->captured = true;
+	ebpftls_keys_fit(find(keys, 2), 0, libraries);
+	check(ebpftls_keys_unfit(keys, libraries, is_pid, &lacks) == NULL);
+	/* the same file again, as after it was rewritten */
+	library.file = 8;
+	ebpftls_libraries_learn(libraries, &library);
+	secret = make(3, EBPFTLS_CLIENT_RANDOM, 2);
+	secret.pid = lacks;
+	secret.file = 8;
+	ebpftls_keys_add(keys, &secret);
 	check(ebpftls_keys_unfit(keys, libraries, is_pid, &lacks) == NULL);
 	ebpftls_keys_free(keys);
 	ebpftls_libraries_free(libraries);

@@ -139,6 +139,19 @@ all_known(void)
 }
 
 static void
+in_a_line(void)
+{
+	char text[EBPFTLS_TEXT_SIZE], line[EBPFTLS_NOTE_SIZE];
+
+	ebpftls_owner_line("/a b=c\n\xff", line);
+	check(strcmp(line, "/a b=c\\x0a\\xff") == 0);
+	memset(text, '\n', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	ebpftls_owner_line(text, line);
+	check(strlen(line) == 4 * (sizeof(text) - 1));
+}
+
+static void
 all_facts(void)
 {
 	const struct ebpftls_process facts = all_known();
@@ -212,6 +225,7 @@ main(void)
 		{ "each comment", each_comment },
 		{ "each byte in a name", each_byte },
 		{ "names that stand alone", names_alone },
+		{ "texts in a line", in_a_line },
 		{ "all facts", all_facts },
 		{ "facts that are missing", missing_facts },
 		{ "the longest facts", longest_facts },

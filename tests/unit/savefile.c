@@ -136,6 +136,14 @@ ebpftls_keys_lines(const struct ebpftls_keys_entry *entry,
 		line(context, text, ebpftls_keys_format(&c->secrets[i], text));
 }
 
+void
+ebpftls_keys_fit(const struct ebpftls_keys_entry *entry, uint8_t which,
+		 struct ebpftls_libraries *unused)
+{
+	(void)unused;
+	check(which == entry->named);
+}
+
 size_t
 ebpftls_keys_giver(const struct ebpftls_keys_entry *entry, uint8_t which,
 		   const struct ebpftls_libraries *libraries,

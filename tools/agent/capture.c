@@ -166,13 +166,19 @@ fill_slots(const struct capture *capture)
 
 /* Or may be, as far as can be told. */
 static bool
+has_diverter_module(void)
+{
+	return access(MODULES, F_OK) != 0 ||
+	       access(MODULES "/" DIVERTER "4", F_OK) == 0 ||
+	       access(MODULES "/" DIVERTER "6", F_OK) == 0;
+}
+
+static bool
 has_diverter(void)
 {
 	const struct btf *types = kernel_types();
 
-	return access(MODULES, F_OK) != 0 ||
-	       access(MODULES "/" DIVERTER "4", F_OK) == 0 ||
-	       access(MODULES "/" DIVERTER "6", F_OK) == 0 || types == NULL ||
+	return has_diverter_module() || types == NULL ||
 	       btf__find_by_name_kind(types, DIVERTS, BTF_KIND_FUNC) > 0;
 }
 
@@ -198,7 +204,7 @@ load(struct capture *capture, const struct capture_options *options,
 				 (uint32_t)getpagesize());
 	choose_programs(skeleton, options, conntrack);
 	skeleton->data_tproxy->tproxy =
-	    options->owners != NULL && has_diverter();
+	    options->owners != NULL && (options->blind || has_diverter());
 	if (options->owners != NULL)
 		error = share_maps(skeleton, options->owners);
 	else
@@ -468,7 +474,8 @@ capture_make_rings(struct capture *capture, uint32_t buffer_size,
 void
 capture_module_came(struct capture *capture, const char *name)
 {
-	if (name == NULL || strncmp(name, DIVERTER, strlen(DIVERTER)) == 0)
+	if (name == NULL ? has_diverter_module()
+			 : strncmp(name, DIVERTER, strlen(DIVERTER)) == 0)
 		capture->skeleton->data_tproxy->tproxy = true;
 }
 

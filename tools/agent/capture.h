@@ -36,6 +36,7 @@ struct capture_options {
 	const struct owners *owners;
 	bool loopback; /* it will be attached to loopback interfaces */
 	bool others;   /* and to others */
+	bool blind;    /* to modules that come later */
 };
 
 /* Loads the programs. Returns 0 or -1; either way capture_close() frees. */

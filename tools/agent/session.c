@@ -244,6 +244,7 @@ load_capture(struct session *session, struct ebpftls_config *config,
 		.owners = session->has_owners ? &session->owners : NULL,
 		.loopback = session->any || loopback,
 		.others = session->any || !loopback,
+		.blind = session->events < 0,
 	};
 	int result;
 
