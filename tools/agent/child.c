@@ -125,23 +125,36 @@ child_start(struct child *child, const char *name,
 		close(pair[0]);
 }
 
-void
-child_set_time(const struct child *child, int64_t time)
+static void
+run_half(struct child *child, bool second)
 {
 	const struct itimerspec when = {
-		.it_value.tv_sec = time / SECOND,
-		.it_value.tv_nsec = time % SECOND,
+		.it_value.tv_sec = child->half / SECOND,
+		.it_value.tv_nsec = child->half % SECOND,
 	};
 
+	child->second = second;
 	timerfd_settime(child->timer, 0, &when, NULL);
 }
 
+void
+child_set_time(struct child *child, int64_t time)
+{
+	child->half = (time + 1) / 2;
+	run_half(child, false);
+}
+
 bool
-child_is_late(const struct child *child)
+child_is_late(struct child *child)
 {
 	uint64_t expired;
 
-	return read(child->timer, &expired, sizeof(expired)) > 0;
+	if (read(child->timer, &expired, sizeof(expired)) <= 0)
+		return false;
+	if (child->second)
+		return true;
+	run_half(child, true);
+	return false;
 }
 
 void
@@ -158,7 +171,7 @@ child_ask(struct child *child, const void *data, size_t size, int fd,
 }
 
 void
-child_rest(const struct child *child)
+child_rest(struct child *child)
 {
 	if (child->sock >= 0)
 		epoll_ctl(child->epoll, EPOLL_CTL_DEL, child->sock, NULL);

@@ -13,7 +13,9 @@
 struct child {
 	int epoll; /* readable: there is an answer, or its time is up */
 	int timer;
-	int sock; /* or -1: there is no process */
+	int64_t half; /* of the time that it has */
+	bool second;  /* half is running */
+	int sock;     /* or -1: there is no process */
 	pid_t pid;
 	pid_t hanging[CHILDREN_HANGING]; /* killed, may be dead; or 0 */
 };
@@ -38,16 +40,19 @@ void child_ask(struct child *child, const void *data, size_t size, int fd,
 	       int64_t time);
 
 /* The time is another one from now on; 0: any. */
-void child_set_time(const struct child *child, int64_t time);
+void child_set_time(struct child *child, int64_t time);
 
-/* Whether it is up, and that has not been told. */
-bool child_is_late(const struct child *child);
+/*
+ * Whether it is up, and that has not been told. How long this process itself
+ * had no CPU does not count, but for half of the time.
+ */
+bool child_is_late(struct child *child);
 
 /*
  * There is no more answer to come: who is idle may die, and its socket be
  * readable for ever.
  */
-void child_rest(const struct child *child);
+void child_rest(struct child *child);
 
 /* Kills it, if there is one. */
 void child_stop(struct child *child);

@@ -164,7 +164,7 @@ is_late(struct reader *reader)
 bool
 reader_take(struct reader *reader, struct ebpftls_process *facts)
 {
-	const struct child *child = &reader->child;
+	struct child *child = &reader->child;
 	bool done = false;
 
 	while (!done && child->sock >= 0 && receive(reader)) {
