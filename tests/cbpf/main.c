@@ -27,7 +27,7 @@
 #define NETMASK		   0x00ffffff
 #define LONG_FRAMES	   12
 #define LONGEST_ON_LO	   65000u
-#define MOST		   8 /* all but this part of the expressions is for Ethernet */
+#define MOST		   8 /* all but this part of our expressions is for Ethernet */
 
 #ifdef BPF_SPECIAL_BASIC_HANDLING
 #define CODEGEN_FLAGS (BPF_SPECIAL_VLAN_HANDLING | BPF_SPECIAL_BASIC_HANDLING)
@@ -374,14 +374,15 @@ try_expression(struct tally *tally, const char *expression,
 	pcap_freecode(&c.program);
 }
 
-/* Calls `each` for each line of the files, "#" begins a remark. */
+/* Calls `each` for each line of some files, "#" begins a remark. */
 static u_int
-for_expressions(struct tally *tally, void (*each)(struct tally *, const char *))
+for_expressions(struct tally *tally, int first, int past,
+		void (*each)(struct tally *, const char *))
 {
 	static char line[LINE_MAX_SIZE];
 	u_int count = 0;
 
-	for (int i = 0; i < settings.expression_count; i++) {
+	for (int i = first; i < past; i++) {
 		FILE *file = fopen(settings.expressions[i], "r");
 
 		if (!check(file != NULL))
@@ -414,13 +415,16 @@ real_filters(void)
 	u_int count;
 
 	open_dialects();
-	count = for_expressions(&tally, try_all_dialects);
+	count = for_expressions(&tally, 0, 1, try_all_dialects);
+	check(dialects[0].compiled >= count - count / MOST - 1);
+	/* libpcap's has some that it refuses */
+	count += for_expressions(&tally, 1, settings.expression_count,
+				 try_all_dialects);
 	printf("  %u expressions; compiled for", count);
 	for (size_t i = 0; i < DIALECTS; i++)
 		printf(" %s %u", dialects[i].name, dialects[i].compiled);
 	printf("\n");
 	report(&tally);
-	check(dialects[0].compiled >= count - count / MOST - 1);
 	close_dialects();
 }
 
@@ -470,7 +474,7 @@ frames_in_pieces(void)
 		check(kernel_first_piece(sample) < sample->len);
 	}
 	open_dialects();
-	for_expressions(&tally, try_in_pieces);
+	for_expressions(&tally, 0, settings.expression_count, try_in_pieces);
 	close_dialects();
 	for (u_int i = 0; i < settings.programs / 10; i++) {
 		try_load_in_pieces(&tally);
