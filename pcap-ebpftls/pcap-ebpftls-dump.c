@@ -146,10 +146,8 @@ lacks(const void *sources, uint32_t pid)
 	return ebpftls_sources_lacks(sources, pid);
 }
 
-/*
- * A file that was hooked wrongly, or whose handshakes go through something
- * that changes them.
- */
+/* One that was hooked wrongly, or whose handshakes were not seen, or not as it
+ * had them. */
 static void
 describe_unfit(const struct ebpftls_savefiles *files, char *text, size_t size)
 {

@@ -607,20 +607,42 @@ measure_rounds(struct flow flow[2], struct costs *costs, int *tries)
 	return calm;
 }
 
-/* The median of what is added to the cost without a capture. */
+/* What one adds in a round to the cost without a capture. */
+static double
+added_in(const struct costs *round, enum cost_kind kind, unsigned way)
+{
+	return round[0].ns[kind][way] -
+	       (round[0].ns[NOBODY][way] + round[1].ns[NOBODY][way]) / 2;
+}
+
+/* The median of that. */
 static double
 added_cost(const struct costs *costs, int rounds, enum cost_kind kind,
 	   unsigned way)
 {
-	double added[COST_ROUNDS], none;
+	double added[COST_ROUNDS];
 	int i;
 
-	for (i = 0; i < rounds; i++) {
-		none = costs[i].ns[NOBODY][way] + costs[i + 1].ns[NOBODY][way];
-		added[i] = costs[i].ns[kind][way] - none / 2;
-	}
+	for (i = 0; i < rounds; i++)
+		added[i] = added_in(&costs[i], kind, way);
 	qsort(added, (size_t)rounds, sizeof(*added), compare);
 	return added[rounds / 2];
+}
+
+/* Of one way, which alone is not much more than noise: in most rounds. */
+static void
+require_bound(const struct costs *costs, int rounds, enum cost_kind kind,
+	      unsigned way)
+{
+	int i, above = 0;
+
+	for (i = 0; i < rounds; i++)
+		above += added_in(&costs[i], kind, way) >=
+			 cost_bounds[kind] * added_in(&costs[i], OTHER, way);
+	require(above * 4 <= rounds * 3,
+		"%s: more than %.1f times what it costs plain, in %d of %d "
+		"rounds",
+		cost_ways[way].name, cost_bounds[kind], above, rounds);
 }
 
 static void
@@ -633,7 +655,7 @@ tell_costs(const char *way, const double added[COST_KINDS])
 	fflush(stdout);
 }
 
-/* Of all ways together, as the least of them is not much more than noise. */
+/* Each of the ways, and all together. */
 static void
 judge_costs(const struct costs *costs, int rounds)
 {
@@ -651,6 +673,8 @@ judge_costs(const struct costs *costs, int rounds)
 		snprintf(name, sizeof(name), "%s, rejected by \"%s\"",
 			 cost_ways[way].name, cost_ways[way].filter);
 		tell_costs(name, added);
+		for (kind = FILTER; kind < COST_KINDS; kind++)
+			require_bound(costs, rounds, (enum cost_kind)kind, way);
 	}
 	tell_costs("in the mean", all);
 	for (kind = FILTER; kind < COST_KINDS; kind++)
