@@ -439,7 +439,7 @@ rejected_wakes_nobody(void)
 
 #define COST_PACKETS 200   /* of one measurement */
 #define COST_TIMES   25	   /* one after another */
-#define COST_LEAST   5	   /* rounds that count */
+#define COST_LEAST   12	   /* rounds that count */
 #define COST_ROUNDS  15	   /* and at most */
 #define COST_MS	     25000 /* for all of them */
 #define COST_CALM    1.1   /* times that nothing may cost after a round */
